@@ -1,0 +1,65 @@
+"""Names of models, datasets and presets as strings, so that listing them imports nothing heavy.
+
+A model of your own joins with `register("models", "my-model", "my_package.my_model:MyModel")`.
+"""
+
+import difflib
+import importlib
+from typing import Any
+
+from framecast.errors import ConfigError
+
+MODELS: dict[str, str] = {
+    "copy-last": "framecast.models.copy_last:CopyLast",
+    "convlstm": "framecast.models.convlstm:ConvLSTM",
+}
+
+DATA: dict[str, str] = {
+    "moving-digits": "framecast.data.moving_digits:MovingDigits",
+    "moving-digits-file": "framecast.data.moving_digits:MovingDigitsFile",
+    "kth": "framecast.data.kth:Kth",
+    "video-folder": "framecast.data.video_folder:VideoFolder",
+    "arrays": "framecast.data.arrays:Arrays",
+}
+
+PRESETS: dict[str, str] = {}
+
+_TABLES = {"models": MODELS, "data": DATA, "presets": PRESETS}
+
+
+def names(kind: str) -> list[str]:
+    """Registered names of a kind (`models`, `data`, `presets`), in their order."""
+    return list(_TABLES[kind])
+
+
+def register(kind: str, name: str, target: str) -> None:
+    """Add a name: `target` is `module:attribute`, imported when first asked for.
+
+    Raises:
+        ConfigError: if the name stands for something else already.
+    """
+    table = _TABLES[kind]
+    if table.get(name, target) != target:
+        raise ConfigError(f"the name {name!r} is taken in {kind} by {table[name]}")
+    table[name] = target
+
+
+def find(kind: str, name: str) -> Any:
+    """Import what a name stands for.
+
+    Raises:
+        ConfigError: if nothing has that name: one line with the nearest names.
+    """
+    table = _TABLES[kind]
+    if name not in table:
+        raise ConfigError(f"there is no {name!r} in {kind}; {suggest(name, table)}")
+    module, _, attribute = table[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def suggest(name: str, known: Any) -> str:
+    """`did you mean 'x'?` with the nearest known names, or a list of all of them."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(repr(n) for n in near) + "?"
+    return "known: " + ", ".join(sorted(known))

@@ -1,0 +1,49 @@
+"""Values that change with the step: warm-ups, decays, scheduled sampling."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from framecast.config import Config
+from framecast.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Schedule(Config):
+    """A value that goes from `start` to `end` between two steps, and stays outside of them."""
+
+    start: float = 1.0
+    """Value up to step `begin`."""
+    end: float = 1.0
+    """Value from step `begin + steps` on."""
+    begin: int = 0
+    """Step at which the change begins."""
+    steps: int = 0
+    """How many steps the change takes; 0 jumps at `begin`."""
+    shape: Literal["linear", "cosine", "exponential"] = "linear"
+    """Straight line, half a cosine, or a constant ratio per step."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.begin < 0 or self.steps < 0:
+            raise ConfigError("a schedule's begin and steps are 0 or more")
+        if self.shape == "exponential" and not (self.start > 0 and self.end > 0):
+            raise ConfigError("an exponential schedule needs a start and an end above 0")
+
+    def __call__(self, step: int) -> float:
+        """The value at a step (counted from 0)."""
+        if step < self.begin:
+            return self.start
+        if step >= self.begin + self.steps:
+            return self.end
+        done = (step - self.begin) / self.steps
+        if self.shape == "cosine":
+            done = (1 - math.cos(math.pi * done)) / 2
+        if self.shape == "exponential":
+            return self.start * (self.end / self.start) ** done
+        return self.start + (self.end - self.start) * done
+
+
+def constant(value: float) -> Schedule:
+    """A schedule that never changes."""
+    return Schedule(value, value)
