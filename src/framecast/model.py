@@ -1,0 +1,324 @@
+"""What every model is: the frames it expects, its rollout, and all that they share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framecast import folder, registry
+from framecast.clip import Clip
+from framecast.config import Config, Json, from_json, to_json
+from framecast.errors import FolderError, FramecastError
+from framecast.noise import Noise
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """The frames that a model takes."""
+
+    channels: int | None  # None: any number
+    size: tuple[int, int] | None = None  # (h, w) in pixels; None: any
+    multiple_of: int = 1  # h and w are padded to a multiple of this
+    context_min: int = 1  # frames
+    context_max: int | None = None  # frames; the last ones are kept
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to predict, beyond the horizon and the samples; each model adds its own fields."""
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """Base of a model's configuration; `type` is the model's registered name."""
+
+    def build(self) -> "Model":
+        """A new model of this configuration, weights drawn from the global generator."""
+        return registry.find("models", self.type)(self)
+
+    @classmethod
+    def resolve(cls, name: str) -> type["ModelConfig"]:
+        """The configuration class of a model's registered name."""
+        return registry.find("models", name).config_type
+
+
+@dataclass(frozen=True)
+class Step:
+    """One predicted frame of every sample."""
+
+    frame: Float[Tensor, "s b c h w"]  # unclipped
+    log_prob: Float[Tensor, "s b"] | None = None  # nats of this frame's codes, where it has codes
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted futures."""
+
+    unclipped: Float[Tensor, "s b t c h w"]
+    log_prob: Float[Tensor, "s b t"] | None = None  # nats per frame
+
+    @property
+    def frames(self) -> Float[Tensor, "s b t c h w"]:
+        """The frames, clipped to [0, 1]."""
+        return self.unclipped.clamp(0, 1)
+
+
+class Model(nn.Module, ABC):
+    """A video predictor.
+
+    A model's file gives `config_type`, `expects`, `rollout`, `teacher_forced` and its stages; the rest
+    is here.
+    """
+
+    config_type: ClassVar[type[ModelConfig]]
+    options_type: ClassVar[type[Options]] = Options
+    stages: ClassVar[dict[str, Any]]
+    """Training stages by name; a `Stage` subclass enters itself."""
+
+    config: ModelConfig
+    about: Json
+    """What the weights were trained on and for; written to and read from model folders."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Keep the configuration; a subclass builds its networks from it."""
+        super().__init__()
+        self.config = config
+        self.about = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give every model its own table of stages."""
+        super().__init_subclass__(**kwargs)
+        cls.stages = {}
+
+    @property
+    @abstractmethod
+    def expects(self) -> FrameSpec:
+        """The frames that `rollout` takes."""
+
+    @abstractmethod
+    def rollout(
+        self, context: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
+    ) -> Iterator[Step]:
+        """Predict frame after frame.
+
+        Args:
+            context: `b t c h w` as `expects` says.
+            horizon: How many frames.
+            samples: Futures per sequence; None is the point prediction, with one row of samples.
+            noise: A stream per row.
+            options: An instance of the model's `options_type`.
+        """
+
+    @abstractmethod
+    def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
+        """Predict every next frame from the true ones before it, as training does.
+
+        Output i predicts frame i + 1 and depends on frames up to i alone, so there is one fewer
+        than frames.
+        """
+
+    def predict(
+        self,
+        context: Clip | Float[Tensor, "b t c h w"],
+        horizon: int,
+        *,
+        samples: int | None = None,
+        seed: int = 0,
+        sequences: Sequence[int] | None = None,
+        options: Options | None = None,
+    ) -> Prediction:
+        """Predict the next frames of a batch of clips.
+
+        Args:
+            context: Observed frames in [0, 1], `b t c h w`.
+            horizon: How many frames to predict, at least 1.
+            samples: Futures per sequence; None for the model's point prediction.
+            seed: With the same seed, the same futures.
+            sequences: Numbers of the sequences, which name their random streams; 0, 1, … if None.
+            options: The model's own options.
+
+        Returns:
+            The futures, `s b t c h w`, in the size and channels of the context.
+
+        Raises:
+            ValueError: if the context or an argument is not what the model expects.
+        """
+        steps = list(
+            self.stream(
+                context,
+                horizon,
+                samples=samples,
+                seed=seed,
+                sequences=sequences,
+                options=options,
+            )
+        )
+        given = [step.log_prob for step in steps if step.log_prob is not None]
+        return Prediction(
+            torch.stack([step.frame for step in steps], dim=2),
+            torch.stack(given, dim=2) if given else None,
+        )
+
+    def stream(
+        self,
+        context: Clip | Float[Tensor, "b t c h w"],
+        horizon: int,
+        *,
+        samples: int | None = None,
+        seed: int = 0,
+        sequences: Sequence[int] | None = None,
+        options: Options | None = None,
+    ) -> Iterator[Step]:
+        """As `predict`, frame by frame as they come: memory does not grow with the horizon."""
+        clip = context if isinstance(context, Clip) else Clip(context)
+        options = self.options_type() if options is None else options
+        self._check(clip, horizon, samples, options)
+        numbers = range(len(clip.frames)) if sequences is None else sequences
+        if len(numbers) != len(clip.frames):
+            raise FramecastError(f"{len(numbers)} sequence numbers for {len(clip.frames)} clips")
+        noise = Noise.of(seed, numbers, samples or 1)
+        return self._stream(clip, horizon, samples, noise, options)
+
+    @torch.no_grad()
+    def _stream(
+        self, clip: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
+    ) -> Iterator[Step]:
+        training = self.training
+        self.eval()
+        try:
+            channels, height, width = clip.frames.shape[-3:]
+            adapted = self._adapt(clip)
+            for step in self.rollout(adapted, horizon, samples, noise, options):
+                frame = step.frame[..., :height, :width]
+                if frame.shape[2] != channels:
+                    frame = frame.mean(2, keepdim=True)
+                yield Step(frame, step.log_prob)
+        finally:
+            self.train(training)
+
+    def _check(self, clip: Clip, horizon: int, samples: int | None, options: Options) -> None:
+        spec, (length, channels, height, width) = self.expects, clip.frames.shape[-4:]
+        name = self.config.type
+        if clip.frames.ndim != 5:
+            shape = tuple(clip.frames.shape)
+            raise FramecastError(f"{name} expects frames as b t c h w, got the shape {shape}")
+        if horizon < 1:
+            raise FramecastError(f"the horizon is at least 1 frame, got {horizon}")
+        if samples is not None and samples < 1:
+            raise FramecastError(f"samples is at least 1 or None, got {samples}")
+        if not isinstance(options, self.options_type):
+            raise FramecastError(
+                f"{name} expects {self.options_type.__name__}, got {type(options).__name__}"
+            )
+        if length < spec.context_min:
+            raise FramecastError(
+                f"{name} expects at least {spec.context_min} context frames, got {length}"
+            )
+        if spec.channels not in (None, channels) and (channels, spec.channels) != (1, 3):
+            raise FramecastError(f"{name} expects {spec.channels} channels, got {channels}")
+        if spec.size not in (None, (height, width)):
+            raise FramecastError(
+                f"{name} expects frames of {spec.size[0]}x{spec.size[1]}, got {height}x{width}"
+            )
+
+    def _adapt(self, clip: Clip) -> Clip:
+        spec = self.expects
+        clip = clip.pick(slice(-spec.context_max if spec.context_max else None, None))
+        frames = clip.frames
+        if (frames.shape[2], spec.channels) == (1, 3):
+            frames = frames.expand(-1, -1, 3, -1, -1)
+        return Clip(pad_to_multiple(frames, spec.multiple_of), clip.actions, clip.seconds)
+
+    def parameter_count(self) -> int:
+        """Number of parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def save(
+        self, path: str | PathLike[str], *, half: bool = False, card: str | None = None
+    ) -> None:
+        """Write a model folder that `framecast.load` reads.
+
+        Args:
+            path: The folder; an older model folder there is replaced in one step.
+            half: Store floating-point weights in half precision.
+            card: The text of its README.md; a short one is made if None.
+
+        Raises:
+            FolderError: if something else stands there or it cannot be written.
+        """
+        tensors = self.state_dict()
+        if half:
+            tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+        name, fields = self.config.type, to_json(self.config)
+        fields.pop("type")
+        card = card or f"# {name}\n\n{self.parameter_count():,} parameters.\n"
+        folder.write_model(Path(path), name, fields, tensors, self.about, card)
+
+
+def load(name: str | PathLike[str], device: torch.device | str = "cpu") -> Model:
+    """Load a model: a shipped name (`framecast.models()`), a model folder, or a training run.
+
+    Nothing in the folder is executed: weights are safetensors, the rest is JSON, and the type is
+    looked up among the registered models.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        FolderError: if the folder is missing or damaged, or the weights do not fit.
+        ConfigError: if its configuration has unknown fields or wrong types.
+    """
+    contents = folder.read_model(folder.locate(name))
+    data = {"type": contents.type, **contents.config}
+    config = from_json(ModelConfig, data, str(contents.path / folder.CONFIG))
+    model = config.build()
+    load_weights(model, contents.tensors, str(contents.path))
+    model.about = contents.about
+    return model.to(device).eval()
+
+
+def load_weights(model: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
+    """Copy tensors into a module, all of them or none.
+
+    Raises:
+        FolderError: names the first tensor that is missing, unknown, or of another shape.
+    """
+    expected = model.state_dict()
+    for key, tensor in expected.items():
+        if key not in tensors:
+            raise FolderError(f"{where}: the weights lack {key}")
+        if tensors[key].shape != tensor.shape:
+            got, want = tuple(tensors[key].shape), tuple(tensor.shape)
+            raise FolderError(f"{where}: {key} has the shape {got}, the model needs {want}")
+    for key in tensors:
+        if key not in expected:
+            raise FolderError(f"{where}: the weights hold {key}, which the model does not have")
+    model.load_state_dict(tensors)
+
+
+def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
+    """Extend the last two axes below and right, by reflection, to multiples of a number.
+
+    A frame smaller than its padding is reflected repeatedly.
+    """
+    height, width = frames.shape[-2:]
+    missing = (-height % multiple, -width % multiple)
+    if missing == (0, 0):
+        return frames
+    flat = frames.reshape(-1, 1, height, width)
+    while missing != (0, 0):
+        down = min(missing[0], max(flat.shape[-2] - 1, 0))
+        right = min(missing[1], max(flat.shape[-1] - 1, 0))
+        if (down, right) == (0, 0):
+            flat = functional.pad(flat, (0, missing[1], 0, missing[0]), mode="replicate")
+            break
+        flat = functional.pad(flat, (0, right, 0, down), mode="reflect")
+        missing = (missing[0] - down, missing[1] - right)
+    return flat.reshape(*frames.shape[:-2], *flat.shape[-2:])

@@ -1,0 +1,180 @@
+"""A stage: one training procedure of a model."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from torch import Tensor, nn
+
+from framecast import registry
+from framecast.clip import Source
+from framecast.config import Config
+from framecast.errors import ConfigError
+from framecast.model import Model
+from framecast.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Config):
+    """An optimizer and its learning rate over time."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    """Update rule, as in `torch.optim`."""
+    learning_rate: float = 1e-3
+    """Learning rate after the warm-up."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of Adam's moments; the first one is SGD's momentum."""
+    eps: float = 1e-8
+    """Added to Adam's denominator."""
+    weight_decay: float = 0.0
+    """L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`)."""
+    clip_norm: float | None = None
+    """Largest norm of the gradient of all parameters together; None leaves it."""
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    schedule: Schedule = Schedule()
+    """Factor on the learning rate, by step."""
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step, counted from 0."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        return self.learning_rate * rise * self.schedule(step)
+
+
+@dataclass(frozen=True)
+class StageConfig(Config):
+    """Base of a stage's configuration; `type` is `model/stage`."""
+
+    steps: int = 1000
+    """Optimizer steps (each phase takes one in every step)."""
+    batch: int = 16
+    """Clips in a step, over all processes and micro-batches."""
+    accumulate: int = 1
+    """Micro-batches whose gradients are added up in a step; saves memory."""
+    ema: float | None = None
+    """Decay of the moving average of the weights that is validated and kept; None for none."""
+    validate_every: int = 500
+    """Steps between validations."""
+    validation_clips: int | None = 256
+    """Clips of the validation split that are used, from the first; None for all."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints."""
+    log_every: int = 20
+    """Steps between rows of the log."""
+    sample_every: int = 1000
+    """Steps between pictures of predictions."""
+    keep: Literal["best", "last"] = "best"
+    """Which weights the stage hands on: those of the best validation score, or the last ones."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("steps", "batch", "accumulate", "validate_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is at least 1")
+        if self.batch % self.accumulate:
+            raise ConfigError(
+                f"a batch of {self.batch} cannot be split into {self.accumulate} micro-batches"
+            )
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ConfigError("ema is a decay between 0 and 1, or None")
+
+    def build(self, model: Model, context: int) -> "Stage":
+        """The stage of this configuration on a model."""
+        return stage_class(self.type)(self, model, context)
+
+    @classmethod
+    def resolve(cls, name: str) -> "type[StageConfig]":
+        """The configuration class of a stage's name."""
+        return stage_class(name).config_type
+
+
+def stage_class(name: str) -> "type[Stage]":
+    """The stage of a name `model/stage`.
+
+    Raises:
+        ConfigError: if the model or the stage does not exist.
+    """
+    model, _, stage = name.partition("/")
+    stages = registry.find("models", model).stages
+    if stage not in stages:
+        raise ConfigError(f"{model} has no stage {stage!r}; {registry.suggest(stage, stages)}")
+    return stages[stage]
+
+
+class Reducer(Protocol):
+    """What `after_step` may ask of the process group; Fabric is one."""
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        ...
+
+    def all_reduce(self, data: Any, reduce_op: Any = "mean") -> Any:
+        """Mean or sum of a tensor over the processes."""
+        ...
+
+
+class Stage(nn.Module):
+    """One training procedure of a model; the data-parallel wrapper goes around it.
+
+    A subclass names its model: `class Training(Stage, of=ConvLSTM, name="main")`.
+    """
+
+    config_type: ClassVar[type[StageConfig]] = StageConfig
+    phases: ClassVar[tuple[str, ...]] = ("main",)
+    """Optimizers' turns inside a step, in order."""
+
+    def __init__(self, config: Any, model: Any, context: int) -> None:
+        """Keep the parts.
+
+        Args:
+            config: An instance of the stage's `config_type`.
+            model: The model that is trained.
+            context: Frames of each clip that are observed; the others are the horizon.
+        """
+        super().__init__()
+        self.config = config
+        self.model = model
+        self.context = context
+
+    def __init_subclass__(cls, of: type[Model] | None = None, name: str = "", **kw: Any) -> None:
+        """Enter the stage in its model's table."""
+        super().__init_subclass__(**kw)
+        if of is not None:
+            of.stages[name] = cls
+
+    def parameters_of(self, phase: str) -> list[nn.Parameter]:
+        """The parameters that a phase trains; by default all that are not frozen."""
+        del phase
+        frozen = {id(p) for module in self.frozen() for p in module.parameters()}
+        return [p for p in self.parameters() if id(p) not in frozen]
+
+    def optimizer(self, phase: str) -> OptimizerConfig:
+        """The optimizer of a phase; by default the configuration's field `optimizer`."""
+        del phase
+        return self.config.optimizer
+
+    def frozen(self) -> list[nn.Module]:
+        """Modules kept in evaluation mode and without gradients."""
+        return []
+
+    def source(self, clips: Source) -> Source:
+        """What the stage trains on: the clips, or something computed from them once."""
+        return clips
+
+    def forward(self, phase: str, batch: Any, step: int) -> dict[str, Tensor]:
+        """The losses of a phase on a batch: `total` is minimised, every entry is logged."""
+        raise NotImplementedError
+
+    def after_step(self, step: int, reducer: Reducer) -> None:
+        """Effects beside gradients (moving averages, restarts), once per step, all phases done."""
+
+    def validate(self, batch: Any) -> dict[str, Tensor]:
+        """Means over a batch of the validation split; lower `score` is better."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> "Stage":
+        """Set the mode, with frozen modules kept in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen():
+            module.eval()
+        return self
