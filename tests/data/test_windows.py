@@ -1,0 +1,81 @@
+"""Windows against brute-force enumeration."""
+
+import itertools
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framecast.data.windows import Span, Window, Windows, runs
+
+spans = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 30), st.integers(1, 9)).map(
+        lambda x: (x[0], x[0] + x[1], x[2])
+    ),
+    max_size=6,
+).map(lambda rows: tuple(Span(video, *row) for video, row in enumerate(rows)))
+
+
+@given(spans, st.integers(1, 12), st.sampled_from(["first", "last"]))
+def test_windows_are_those_that_enumeration_finds(spans, frames, anchor):
+    expected = []
+    for span in spans:
+        if anchor == "first":
+            starts = list(range(span.first, span.last + 2 - frames, span.stride))
+        else:
+            starts = list(range(span.last + 1 - frames, span.first - 1, -span.stride))[::-1]
+        expected += [Window(span.video, start, frames) for start in starts]
+    windows = Windows(spans, frames, anchor)
+    assert [windows[i] for i in range(len(windows))] == expected
+    assert windows.dropped == sum(span.last - span.first + 1 < frames for span in spans)
+
+
+@given(spans, st.integers(1, 12), st.integers(0, 3), st.integers(0, 3))
+def test_random_windows_stay_in_the_span_of_their_index(spans, frames, seed, epoch):
+    windows = Windows(spans, frames)
+    for index in range(len(windows)):
+        window = windows.random(seed, epoch, index)
+        span = spans[window.video]
+        assert window == pickle.loads(pickle.dumps(windows)).random(seed, epoch, index)
+        assert window.video == windows[index].video
+        assert span.first <= window.start <= span.last + 1 - frames
+        assert window.frames == frames
+
+
+def test_random_windows_reach_every_start_and_differ_by_every_name():
+    windows = Windows((Span(0, 5, 14, stride=3),), 6)
+    starts = {windows.random(0, epoch, 0).start for epoch in range(200)}
+    assert starts == {5, 6, 7, 8, 9}
+
+    def draws(seed, index):
+        return [windows.random(seed, epoch, index).start for epoch in range(20)]
+
+    assert draws(0, 0) != draws(1, 0)
+    assert draws(0, 0) != draws(0, 1)
+
+
+def test_windows_out_of_reach_are_index_errors():
+    windows = Windows((Span(0, 0, 9),), 10)
+    assert len(windows) == 1
+    for index in (-1, 1):
+        with pytest.raises(IndexError, match="of 1"):
+            windows[index]
+        with pytest.raises(IndexError, match="of 1"):
+            windows.random(0, 0, index)
+    assert len(Windows((), 4)) == 0
+
+
+@pytest.mark.parametrize(("frames", "stride"), [(0, 1), (1, 0), (-3, 2)])
+def test_empty_windows_and_strides_are_refused(frames, stride):
+    with pytest.raises(ValueError, match="at least one frame"):
+        Windows((Span(0, 0, 9, stride=stride),), frames)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 12)), max_size=8))
+def test_runs_hold_the_same_frames_and_never_touch(pairs):
+    ranges = [(first, first + more) for first, more in pairs]
+    joined = runs(ranges)
+    frames = {f for first, last in ranges for f in range(first, last + 1)}
+    assert [f for first, last in joined for f in range(first, last + 1)] == sorted(frames)
+    assert all(later[0] > earlier[1] + 1 for earlier, later in itertools.pairwise(joined))
