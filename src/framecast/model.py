@@ -73,8 +73,8 @@ class Prediction:
 class Model(nn.Module, ABC):
     """A video predictor.
 
-    A model's file gives `config_type`, `expects`, `rollout`, `teacher_forced` and its stages; the rest
-    is here.
+    A model's file gives `config_type`, `expects`, `rollout`, `teacher_forced` and its stages; the
+    rest is here.
     """
 
     config_type: ClassVar[type[ModelConfig]]
