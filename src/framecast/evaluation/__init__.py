@@ -1,0 +1,1 @@
+"""Evaluation: metrics, protocols, the runner and its reports."""
