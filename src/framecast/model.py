@@ -82,7 +82,7 @@ class Model(nn.Module, ABC):
     stages: ClassVar[dict[str, Any]]
     """Training stages by name; a `Stage` subclass enters itself."""
 
-    config: ModelConfig
+    config: Any
     about: Json
     """What the weights were trained on and for; written to and read from model folders."""
 
