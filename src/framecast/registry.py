@@ -16,7 +16,7 @@ MODELS: dict[str, str] = {
 
 DATA: dict[str, str] = {
     "moving-digits": "framecast.data.moving_digits:MovingDigits",
-    "moving-digits-file": "framecast.data.moving_digits:MovingDigitsFile",
+    "moving-digits-file": "framecast.data.moving_digits_file:MovingDigitsFile",
     "kth": "framecast.data.kth:Kth",
     "video-folder": "framecast.data.video_folder:VideoFolder",
     "arrays": "framecast.data.arrays:Arrays",

@@ -1,0 +1,180 @@
+"""How digits move and overlap: the four published kinds of Moving-MNIST, many sequences at once.
+
+All kinds show digits on a canvas of 64×64 pixels and draw nothing themselves: they are pure
+functions of uniform numbers in [0, 1), so that whoever calls decides where randomness comes from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, UInt8
+from numpy.lib.stride_tricks import sliding_window_view
+
+Variant = Literal["srivastava", "svg-deterministic", "svg-stochastic", "v3d"]
+
+CANVAS = 64
+STARTS = 4
+"""Uniform numbers that start one digit: two for its place, two for its velocity."""
+
+Starts = Float64[np.ndarray, "n d 4"]
+Redraws = Float64[np.ndarray, "n t d r"]
+Places = Int64[np.ndarray, "n t d 2"]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One kind of Moving-MNIST."""
+
+    side: int
+    """Height and width of a digit, pixels; MNIST's 28 are enlarged where it is more."""
+    low: int
+    """Smallest coordinate of a digit's upper left corner, pixels; negative: partly outside."""
+    high: int
+    """Largest coordinate of a digit's upper left corner, pixels."""
+    redraws: int
+    """Uniform numbers per frame and digit that bounces may use: two for each axis, or none."""
+    overlap: Literal["maximum", "sum"]
+    """What is seen where digits overlap; a sum is clamped to white."""
+    move: Callable[[Starts, Redraws], Places]
+    """Upper left corners (row, column) of every digit in every frame. There are as many frames as
+    redraws, though these may be empty."""
+
+
+def _srivastava(start: Starts, redraw: Redraws) -> Places:
+    """Position on a canvas of side 1, unit direction × 0.1 per frame, one step before frame 0.
+
+    At a wall the position is clamped and the velocity turned. Pixels are 36 times the position,
+    truncated.
+
+    Reference: Srivastava et al., Unsupervised Learning of Video Representations using LSTMs
+        (2015), section 3.2, and the generator that the authors published.
+    """
+    place, angle = start[..., :2].copy(), 2 * np.pi * start[..., 2]
+    velocity = 0.1 * np.stack([np.sin(angle), np.cos(angle)], -1)
+    places = np.empty((*redraw.shape[:3], 2), np.int64)
+    for t in range(redraw.shape[1]):
+        place += velocity
+        velocity[(place <= 0) | (place >= 1)] *= -1
+        np.clip(place, 0, 1, out=place)
+        places[:, t] = 36 * place
+    return places
+
+
+def _svg(start: Starts, redraw: Redraws, stochastic: bool) -> Places:
+    """Corner in 0…31, velocity −4…4 per axis, whole pixels; frame 0 shows the start.
+
+    Walls are looked at before a frame is shown, rows before columns. Beyond a wall the digit is put
+    at 0 or 31, and the velocity turned; or, stochastic, its component across the wall becomes 1…4
+    away from it and the other one −4…4. In a corner the column's draws replace the row's.
+
+    Reference: Denton & Fergus, Stochastic Video Generation with a Learned Prior (2018), section
+        4.1, and the data code that the authors published.
+    """
+    place = (32 * start[..., :2]).astype(np.int64)
+    velocity = (9 * start[..., 2:]).astype(np.int64) - 4
+    away = 1 + (4 * redraw[..., 0::2]).astype(np.int64)
+    along = (9 * redraw[..., 1::2]).astype(np.int64) - 4
+    places = np.empty((*redraw.shape[:3], 2), np.int64)
+    for t in range(redraw.shape[1]):
+        for axis in (0, 1):
+            before, after = place[..., axis] < 0, place[..., axis] >= 32
+            hit, turned = before | after, -velocity[..., axis]
+            if stochastic:
+                turned = np.where(before, away[:, t, :, axis], -away[:, t, :, axis])
+                velocity[hit, 1 - axis] = along[:, t, :, axis][hit]
+            velocity[hit, axis] = turned[hit]
+            place[..., axis].clip(0, 31, out=place[..., axis])
+        places[:, t] = place
+        place += velocity
+    return places
+
+
+def _svg_deterministic(start: Starts, redraw: Redraws) -> Places:
+    return _svg(start, redraw, stochastic=False)
+
+
+def _svg_stochastic(start: Starts, redraw: Redraws) -> Places:
+    return _svg(start, redraw, stochastic=True)
+
+
+def _v3d(start: Starts, redraw: Redraws) -> Places:
+    """Corner in [0, 36), speed 2…6 whole pixels per frame, any direction; frame 0 shows the start.
+
+    A component of the velocity turns when the next step would leave −2…38, so that digits may be
+    cut by two pixels at an edge. Corners are truncated towards zero.
+
+    Reference: the generator used by the author of V3D-ConvLSTM, which follows Srivastava et al.
+    """
+    place, angle = 36 * start[..., :2], np.pi * (2 * start[..., 2] - 1)
+    speed = 2 + np.floor(5 * start[..., 3])
+    velocity = np.stack([np.sin(angle), np.cos(angle)], -1) * speed[..., None]
+    places = np.empty((*redraw.shape[:3], 2), np.int64)
+    for t in range(redraw.shape[1]):
+        places[:, t] = place
+        following = place + velocity
+        velocity[(following < -2) | (following > 38)] *= -1
+        place += velocity
+    return places
+
+
+MOTIONS: dict[Variant, Motion] = {
+    "srivastava": Motion(28, 0, 36, 0, "maximum", _srivastava),
+    "svg-deterministic": Motion(32, 0, 31, 0, "sum", _svg_deterministic),
+    "svg-stochastic": Motion(32, 0, 31, 4, "sum", _svg_stochastic),
+    "v3d": Motion(28, -2, 38, 0, "sum", _v3d),
+}
+
+
+def draw(
+    glyphs: UInt8[np.ndarray, "n d side side"], places: Places, motion: Motion
+) -> UInt8[np.ndarray, "n t 64 64"]:
+    """Frames of digits at given corners.
+
+    Every digit lies once on a sheet so wide that each frame is one window of the sheet; windows are
+    then copied for all sequences and frames in one indexing operation per digit.
+
+    Args:
+        glyphs: The digits of each sequence.
+        places: Their upper left corners, within `motion.low`…`motion.high`.
+        motion: Says how overlapping digits combine.
+    """
+    n, digits, side, _ = glyphs.shape
+    extent = motion.high - motion.low + CANVAS
+    inside = slice(motion.high, motion.high + side)
+    sheets = np.zeros((n, digits, extent, extent), np.uint8)
+    sheets[:, :, inside, inside] = glyphs
+    windows = sliding_window_view(sheets, (CANVAS, CANVAS), axis=(2, 3))
+    each = np.arange(n)[:, None]
+    corners = motion.high - places
+    frames = windows[each, 0, corners[:, :, 0, 0], corners[:, :, 0, 1]]
+    for digit in range(1, digits):
+        layer = windows[each, digit, corners[:, :, digit, 0], corners[:, :, digit, 1]]
+        if motion.overlap == "sum":
+            np.minimum(layer, ~frames, out=layer)
+            frames += layer
+        else:
+            np.maximum(frames, layer, out=frames)
+    return frames
+
+
+def enlarge(images: UInt8[np.ndarray, "n 28 28"], side: int) -> UInt8[np.ndarray, "n side side"]:
+    """Bilinear enlargement in two passes, columns then rows, each rounded to whole gray levels.
+
+    These are the steps that Pillow takes, for many images at once; 28 → 32 gives equal bytes.
+    """
+    weights = _bilinear(28, side)
+    out = np.empty((len(images), side, side), np.uint8)
+    for first in range(0, len(images), 4096):
+        part = slice(first, first + 4096)
+        wide = np.floor(images[part].astype(np.float32) @ weights.T + 0.5)
+        out[part] = np.floor(weights @ wide + 0.5)
+    return out
+
+
+def _bilinear(before: int, after: int) -> Float32[np.ndarray, "after before"]:
+    centres = (np.arange(after) + 0.5) * before / after
+    distance = np.abs(np.arange(before) + 0.5 - centres[:, None])
+    weights = np.maximum(0, 1 - distance)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
