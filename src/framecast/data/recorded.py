@@ -1,0 +1,279 @@
+"""Clips that are windows of videos on disk, be they originals or in the prepared form."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from framecast.clip import Clip, DataConfig, Key, Source
+from framecast.config import to_json
+from framecast.data.prepared import (
+    Recording,
+    digest,
+    is_prepared,
+    open_index,
+    read_array,
+)
+from framecast.data.windows import Windows
+from framecast.errors import DataError, FramecastError, VideoError
+from framecast.video import FOLDER_FPS, FrameWarning, is_video, probe
+
+LISTED = 5
+"""How many names a note spells out."""
+
+
+class Video(NamedTuple):
+    """An original on disk."""
+
+    name: str  # path under the root, with forward slashes
+    path: Path
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The videos of a root."""
+
+    recordings: tuple[Recording, ...]  # by name
+    unreadable: dict[str, str]  # name to reason
+    prepared: bool  # whether frames are read from arrays
+
+
+@dataclass(frozen=True)
+class RecordedConfig(DataConfig):
+    """A dataset of videos. `prepare` converts any subclass: it needs the three methods below."""
+
+    def recipe(self) -> dict[str, Any]:
+        """All that the frames depend on besides the originals, as plain JSON."""
+        raise NotImplementedError
+
+    def originals(self) -> list[Video]:
+        """The videos under `root`, by name.
+
+        Raises:
+            DataError: if there is none: one line with the expected layout.
+        """
+        raise NotImplementedError
+
+    def decode(
+        self, path: Path, start: int, count: int | None
+    ) -> Iterator[UInt8[np.ndarray, "h w c"]]:
+        """Frames of a video from number `start` on, resampled, resized and rounded to 8 bits."""
+        raise NotImplementedError
+
+    def rate(self) -> float | None:
+        """Frames per second that videos are resampled to; None to take them as they are."""
+        return None
+
+    def companions(self) -> dict[str, Path]:
+        """Other files that a prepared root needs: name under it, and where they are now."""
+        return {}
+
+    def folder(self) -> Path:
+        """The root.
+
+        Raises:
+            DataError: if it is not given or no folder.
+        """
+        if self.root is None:
+            raise DataError(f"{self.type} needs the folder of its videos; give --data.root FOLDER")
+        if not self.root.is_dir():
+            raise DataError(f"{self.root} is no folder; give the folder of the {self.type} videos")
+        return self.root
+
+    def scan(self) -> Scan:
+        """Find the videos under the root and how many frames each has.
+
+        Raises:
+            DataError: if there is none, or the root was prepared otherwise than asked for.
+        """
+        root = self.folder()
+        if is_prepared(root):
+            index = open_index(root, self.recipe())
+            return Scan(tuple(index.recordings), dict(index.unreadable), True)
+        found, unreadable = [], {}
+        for video in self.originals():
+            try:
+                found.append(_examine(self, video, digest(video.path)))
+            except (FramecastError, OSError) as error:
+                unreadable[video.name] = reason(error, video.path)
+        return Scan(tuple(found), unreadable, False)
+
+
+@dataclass(frozen=True)
+class RecordedClips(Source):
+    """Windows of recordings as clips: gray or RGB, float32 in [0, 1], with their times."""
+
+    config: RecordedConfig
+    recordings: tuple[Recording, ...]
+    """What `windows` number."""
+    prepared: bool
+    """Whether frames come from arrays rather than from originals."""
+    windows: Windows
+    seed: int | None = None
+    """Draw windows at random by this seed, anew in every epoch; None for always the same ones."""
+    said: tuple[str, ...] = ()
+    """What `notes` gives."""
+    fixed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say whether epochs differ."""
+        object.__setattr__(self, "fixed", self.seed is None)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.windows)
+
+    def __getitem__(self, key: Key) -> Clip:
+        """The clip of a key.
+
+        Raises:
+            DataError: if its file has changed or turns out to be damaged.
+        """
+        epoch, index = key
+        if self.seed is None:
+            window = self.windows[index]
+        else:
+            window = self.windows.random(self.seed, epoch, index)
+        recording = self.recordings[window.video]
+        frames = self._read(recording.name, window.start, window.frames)
+        seconds = torch.arange(window.frames, dtype=torch.float32) / recording.rate
+        return Clip(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255, seconds=seconds)
+
+    def fingerprint(self) -> str:
+        """Hex SHA-256: the same for originals and for what was prepared from them."""
+        facts = {
+            "recipe": self.config.recipe(),
+            "videos": [(r.name, r.digest, r.frames) for r in self.recordings],
+            "windows": [(s.video, s.first, s.last, s.stride) for s in self.windows.spans],
+            "frames": self.windows.frames,
+            "anchor": self.windows.anchor,
+            "seed": self.seed,
+        }
+        return hashlib.sha256(json.dumps(to_json(facts), sort_keys=True).encode()).hexdigest()
+
+    def name(self, index: int) -> str:
+        """`VIDEO:FRAME`, the video and the first frame of the window (counted from 0)."""
+        window = self.windows[index]
+        return f"{self.recordings[window.video].name}:{window.start}"
+
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and counts that deviate."""
+        return self.said
+
+    def _read(self, name: str, start: int, count: int) -> UInt8[np.ndarray, "t h w c"]:
+        root = self.config.folder()
+        if self.prepared:
+            return read_array(root, name, start, count)
+        try:
+            frames = list(self.config.decode(root / name, start, count))
+        except VideoError as error:
+            raise DataError(f"{error}, or leave the file out of the dataset") from None
+        if len(frames) < count:
+            raise DataError(
+                f"{root / name} gives {len(frames)} of {count} frames from frame {start} on; "
+                f"leave it out, or run framecast data prepare {self.config.type}"
+            )
+        return np.stack(frames)
+
+
+def reason(error: Exception, path: Path) -> str:
+    """What an error says, on one line and without the path of its file at the front."""
+    return " ".join(str(error).split()).removeprefix(f"{path} ")
+
+
+def listing(what: str, names: dict[str, str] | list[str]) -> tuple[str, ...]:
+    """A note that counts names and spells out the first ones, with reasons where there are some."""
+    if not names:
+        return ()
+    reasons = names if isinstance(names, dict) else {}
+    shown = [f"{n} ({reasons[n]})" if n in reasons else n for n in islice(names, LISTED)]
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (f"{len(names)} {what}: {'; '.join(shown)}{more}",)
+
+
+def files_under(root: Path) -> Iterator[Path]:
+    """All files under a folder, links followed, what begins with a dot left out.
+
+    Raises:
+        DataError: if a name is not valid Unicode.
+    """
+    for folder in _folders(root):
+        yield from _children(folder, files=True)
+
+
+def videos_under(root: Path) -> Iterator[Path]:
+    """Video files under a folder, and folders of frames: those with images and no videos."""
+    for folder in _folders(root):
+        files = [path for path in _children(folder, files=True) if is_video(path)]
+        yield from files
+        if folder != root and not files and is_video(folder):
+            yield folder
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    waiting, seen = [root], set[Path]()
+    while waiting:
+        folder = waiting.pop()
+        real = folder.resolve()
+        if real not in seen:
+            seen.add(real)
+            yield folder
+            waiting += _children(folder, files=False)
+
+
+def _children(folder: Path, files: bool) -> list[Path]:
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder} cannot be listed: {error.strerror}") from None
+    for path in entries:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            shown = ascii(path.name)
+            raise DataError(
+                f"{folder} holds a name that is not UTF-8, {shown}; rename it"
+            ) from None
+    return [path for path in entries if (path.is_file() if files else path.is_dir())]
+
+
+@lru_cache(maxsize=1 << 17)
+def _examine(config: RecordedConfig, video: Video, content: str) -> Recording:
+    first = next(config.decode(video.path, 0, 1))
+    info = probe(video.path)
+    rate = config.rate()
+    listed = info.frames if info.exact else None
+    if rate is not None and info.fps is not None:
+        listed = None if info.seconds is None else round(info.seconds * rate)
+    height, width, _ = first.shape
+    own = info.fps or FOLDER_FPS
+    recording = Recording(video.name, content, 0, height, width, rate or own)
+    if listed and _reaches(config, video.path, listed):
+        return replace(recording, frames=listed)
+    frames, fault = count_frames(config.decode(video.path, 0, None))
+    return replace(recording, frames=frames, fault=fault.removeprefix(f"{video.path} "))
+
+
+def _reaches(config: RecordedConfig, path: Path, frames: int) -> bool:
+    try:
+        return len(list(config.decode(path, frames - 1, 2))) == 1
+    except VideoError:
+        return False
+
+
+def count_frames(frames: Iterator[Any]) -> tuple[int, str]:
+    """How many frames a decoder gives, and what is wrong where a fault ends them early."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FrameWarning)
+        number = sum(1 for _ in frames)
+    faults = [str(w.message) for w in caught if issubclass(w.category, FrameWarning)]
+    return number, faults[0] if faults else ""
