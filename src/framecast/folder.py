@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from framecast.errors import FolderError
+from framecast.registry import shipped
 
 Json = dict[str, Any]
 
@@ -202,13 +202,6 @@ def read_model(folder: Path) -> ModelFolder:
     return ModelFolder(
         folder, document["type"], document["config"], document["about"], tensors[WEIGHTS]
     )
-
-
-def shipped() -> dict[str, Path]:
-    """Names and folders of the models that come with the package."""
-    base = Path(str(resources.files("framecast"))) / "shipped"
-    found = sorted(path.parent for path in base.glob(f"*/*/{MANIFEST}"))
-    return {path.relative_to(base).as_posix(): path for path in found}
 
 
 def locate(name: str | os.PathLike[str]) -> Path:

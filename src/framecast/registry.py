@@ -5,6 +5,8 @@ A model of your own joins with `register("models", "my-model", "my_package.my_mo
 
 import difflib
 import importlib
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from framecast.errors import ConfigError
@@ -50,11 +52,27 @@ def find(kind: str, name: str) -> Any:
     Raises:
         ConfigError: if nothing has that name: one line with the nearest names.
     """
+    module, _, attribute = target(kind, name).partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def target(kind: str, name: str) -> str:
+    """What a name stands for, as `module:attribute`.
+
+    Raises:
+        ConfigError: as `find`.
+    """
     table = _TABLES[kind]
     if name not in table:
         raise ConfigError(f"there is no {name!r} in {kind}; {suggest(name, table)}")
-    module, _, attribute = table[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return table[name]
+
+
+def shipped() -> dict[str, Path]:
+    """Names and folders of the models that come with the package."""
+    base = Path(str(resources.files("framecast"))) / "shipped"
+    found = sorted(path.parent for path in base.glob("*/*/manifest.json"))
+    return {path.relative_to(base).as_posix(): path for path in found}
 
 
 def suggest(name: str, known: Any) -> str:

@@ -1,0 +1,1 @@
+"""The command line: `main.py` dispatches, and each verb has a file."""

@@ -1,0 +1,75 @@
+"""What there is, by name, with a line on each: models, presets, protocols, datasets.
+
+Lines come from docstrings in source files that are parsed and not run, so that a list costs
+milliseconds.
+"""
+
+import ast
+import importlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+from framecast import registry
+from framecast.registry import shipped
+
+
+def models() -> dict[str, str]:
+    """Names of the models: those that come with the package and `load` takes, then the types.
+
+    A shipped model's name has a slash: `type/what-it-was-trained-on`.
+    """
+    types = _described("models")
+    return {name: _heading(path) for name, path in shipped().items()} | types
+
+
+def presets() -> dict[str, str]:
+    """Names of the presets, with a line on each."""
+    return _described("presets")
+
+
+def datasets() -> dict[str, str]:
+    """Registered names of the datasets, with a line on each."""
+    return _described("data")
+
+
+def protocols() -> dict[str, str]:
+    """Names of the protocols, with a line on each."""
+    known = importlib.import_module("framecast.evaluation.protocols").PROTOCOLS
+    return {name: protocol.summary for name, protocol in known.items()}
+
+
+def first_line(text: str | None) -> str:
+    """The first sentence or line of a text, without its full stop."""
+    line = (text or "").strip().split("\n\n")[0]
+    return " ".join(line.split()).split(". ")[0].removesuffix(".")
+
+
+def _described(kind: str) -> dict[str, str]:
+    return {name: _summary(registry.target(kind, name)) for name in registry.names(kind)}
+
+
+def _summary(target: str) -> str:
+    """The first line of the docstring of `module:attribute`."""
+    module, _, attribute = target.partition(":")
+    return _docstrings(module).get(attribute, "")
+
+
+@lru_cache
+def _docstrings(module: str) -> dict[str, str]:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return {}
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    documented = [node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    return {node.name: first_line(ast.get_docstring(node)) for node in documented}
+
+
+def _heading(folder: Path) -> str:
+    """The first line of a model's card that is no heading."""
+    card = folder / "README.md"
+    lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
+    return next((first_line(line) for line in lines if line.strip() and line[0] != "#"), "")
