@@ -1,0 +1,121 @@
+"""Folders of PNG or JPEG images as videos."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from framecast.errors import VideoError
+from framecast.video.stream import Moment, over_white, round_down
+
+FOLDER_FPS = 25.0
+"""Frames per second of a folder of images, which has no clock of its own."""
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+
+
+def images(folder: Path) -> list[Path]:
+    """The images of a folder, `2.png` before `10.png`; empty if there are none."""
+    try:
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise VideoError(f"{folder} cannot be listed: {error.strerror}") from error
+    return sorted(found, key=_natural)
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The images of a folder that must have some.
+
+    Raises:
+        VideoError: if there are none.
+    """
+    found = images(folder)
+    if not found:
+        raise VideoError(
+            f"{folder} holds no PNG or JPEG images; give a video file or a folder of frames"
+        )
+    return found
+
+
+def moments(folder: Path, start: int | float, rate: float) -> Iterator[Moment]:
+    """The images from one on, `rate` of them a second.
+
+    Raises:
+        VideoError: if there are no images, or none from `start` on, or one has another size.
+    """
+    paths = numbered(folder)
+    number = start if isinstance(start, int) else round_down(start * rate)
+    if number >= len(paths):
+        raise VideoError(
+            f"{folder} has {len(paths)} images, and frame {number} is past its end "
+            f"(frames count from 0); start at {len(paths) - 1} or earlier"
+        )
+    size = image_size(paths[0])
+    for index, path in enumerate(paths[number:], number):
+        yield Moment(index / rate, 1 / rate, 1e-6, _picture(path, paths[0], size))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an upright image, without decoding it."""
+    with _opened(path) as image:
+        width, height = image.size
+        orientation = image.getexif().get(0x0112, 1)
+    return (width, height) if orientation in {5, 6, 7, 8} else (height, width)
+
+
+def image_kind(path: Path) -> tuple[str, str]:
+    """Format (`png`, `jpeg`) and PIL mode of an image, without decoding it."""
+    with _opened(path) as image:
+        return (image.format or "unknown").lower(), image.mode
+
+
+def _picture(
+    path: Path, first: Path, size: tuple[int, int]
+) -> Callable[[], UInt8[np.ndarray, "h w 3"]]:
+    def picture() -> UInt8[np.ndarray, "h w 3"]:
+        array = _load(path)
+        if array.shape[:2] != size:
+            raise VideoError(
+                f"{path.parent} mixes sizes: {first.name} has {size[1]}x{size[0]} pixels and "
+                f"{path.name} {array.shape[1]}x{array.shape[0]}; bring all to one size"
+            )
+        return array
+
+    return picture
+
+
+def _load(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    try:
+        with _opened(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16-bit gray, which PIL would clip at 255
+                gray = np.asarray(image).astype(np.int64) // 257
+                return np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+            if image.has_transparency_data:
+                return over_white(np.asarray(image.convert("RGBA")))
+            return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, VideoError):
+            raise
+        raise VideoError(f"{path} cannot be read as an image: {error}; replace it") from error
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except Image.UnidentifiedImageError as error:
+        raise VideoError(f"{path} is no image, whatever its name says; remove it") from error
+    except (OSError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{path} cannot be read as an image: {error}; replace it") from error
+
+
+def _natural(path: Path) -> list[tuple[int, int | str]]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]

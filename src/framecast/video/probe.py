@@ -1,0 +1,111 @@
+"""What a video is, without decoding more than its first frame."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from framecast.video import folder
+from framecast.video.stream import OpenVideo, decoded, display_matrix, opened, packet_times
+
+# Below this many bytes, counting the packets of a file costs next to nothing.
+_COUNTED = 64 * 2**20
+
+_SUFFIXES = {
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".m2v", ".ts",
+    ".mts", ".m2ts", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".3gp", ".3g2", ".y4m", ".mxf",
+    ".vob", ".mjpeg", ".mjpg", ".dv", ".h264", ".264", ".h265", ".hevc", ".ivf", ".nut",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file or a folder of images holds."""
+
+    path: Path
+    width: int
+    """Pixels, after rotation."""
+    height: int
+    """Pixels, after rotation."""
+    frames: int | None
+    """How many frames the file lists (a damaged one may decode to fewer); None if unknown."""
+    exact: bool
+    """Whether `frames` is a count; otherwise it is an estimate from length and rate."""
+    fps: float | None
+    """Frames per second on average; None for a folder, which has no clock."""
+    seconds: float | None
+    """Length; None if unknown, and for a folder."""
+    rotation: int
+    """Degrees clockwise by which the stored frames are turned: 0, 90, 180 or 270."""
+    codec: str
+    """FFmpeg's name of the codec, or the images' format."""
+    pixel_format: str
+    """FFmpeg's name of the pixel format, or the images' mode."""
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a path looks like a video: by its suffix, or as a folder with images."""
+    path = Path(path)
+    return bool(folder.images(path)) if path.is_dir() else path.suffix.lower() in _SUFFIXES
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Describe a video file, a GIF or a folder of images.
+
+    Raises:
+        VideoError: if it is missing, no video, or has no frame that decodes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    with opened(path) as video:
+        first, _ = decoded(video)
+        frames, exact = _count(video)
+        seconds = _length(video, frames)
+        a, b, c, d = display_matrix(first)
+        turned = abs(b) + abs(c) > abs(a) + abs(d)
+        rotation = (90 if b > 0 else 270) if turned else (180 if a < 0 and d < 0 else 0)
+        return VideoInfo(
+            path=path,
+            width=first.height if turned else first.width,
+            height=first.width if turned else first.height,
+            frames=frames,
+            exact=exact,
+            fps=_rate(video, frames, seconds),
+            seconds=seconds,
+            rotation=rotation,
+            codec=video.stream.codec_context.codec.canonical_name,
+            pixel_format=first.format.name,
+        )
+
+
+def _folder(path: Path) -> VideoInfo:
+    paths = folder.numbered(path)
+    height, width = folder.image_size(paths[0])
+    kind, mode = folder.image_kind(paths[0])
+    return VideoInfo(path, width, height, len(paths), True, None, None, 0, kind, mode)
+
+
+def _count(video: OpenVideo) -> tuple[int | None, bool]:
+    if "mov" in video.container.format.name and video.stream.frames:
+        return sum(not entry.is_discard for entry in video.stream.index_entries), True
+    if video.path.stat().st_size <= _COUNTED:
+        times = packet_times(video.path)
+        if times:
+            return len(times), True
+    length = _length(video, None)
+    return (None if length is None else max(1, round(length * video.rate))), False
+
+
+def _length(video: OpenVideo, frames: int | None) -> float | None:
+    if video.stream.duration:
+        return video.stream.duration * video.tick
+    if frames is not None and video.stream.average_rate:
+        return frames / float(video.stream.average_rate)
+    if video.container.duration:
+        return video.container.duration / av.time_base
+    return None
+
+
+def _rate(video: OpenVideo, frames: int | None, seconds: float | None) -> float | None:
+    return frames / seconds if frames and seconds else video.rate
