@@ -6,11 +6,11 @@ import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, Num
 
 from framecast.clip import Clip, DataConfig, Key, Source, Split
 from framecast.errors import DataError
@@ -114,7 +114,7 @@ class MovingDigitsFileSource(Source):
 class _Sequences:
     """A file's frames, and which of them make a sequence."""
 
-    frames: np.ndarray[Any, Any]
+    frames: Num[np.ndarray, "t_or_f n_or_1 h w"]
     """`t n h w` where `clips` is None, else `f 1 h w`: all sequences behind one another."""
     clips: Int64[np.ndarray, "2 n 2"] | None
     """First frame and length of the input (0) and the output (1) of each sequence."""
@@ -130,7 +130,7 @@ class _Sequences:
             return self.frames.shape[0]
         return int(self.clips[..., 1].sum(0).min())
 
-    def sequence(self, index: int, length: int) -> np.ndarray[Any, Any]:
+    def sequence(self, index: int, length: int) -> Num[np.ndarray, "t 1 h w"]:
         """The first frames of one sequence, a copy `t 1 h w`."""
         if self.clips is None:
             return np.array(self.frames[:length, index, None])
@@ -150,7 +150,7 @@ def _open(path: Path) -> _Sequences:
 
 
 def _open_npy(path: Path) -> _Sequences:
-    frames = np.load(path, mmap_mode="r")
+    frames = np.lib.format.open_memmap(path, mode="r")
     if frames.ndim != 4 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise DataError(
             f"{path} holds {frames.dtype} {frames.shape}; expected bytes of "
@@ -171,7 +171,7 @@ def _open_npz(path: Path) -> _Sequences:
     return _Sequences(frames, clips)
 
 
-def _member(path: Path, name: str) -> np.ndarray[Any, Any]:
+def _member(path: Path, name: str) -> np.ndarray:
     """An array of an npz file, mapped where it is not compressed."""
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(f"{name}.npy")
