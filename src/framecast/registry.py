@@ -1,4 +1,4 @@
-"""Names of models, datasets and presets as strings, so that listing them imports nothing heavy.
+"""Names of models, datasets, presets and protocols as strings: listing them imports nothing heavy.
 
 A model of your own joins with `register("models", "my-model", "my_package.my_model:MyModel")`.
 """
@@ -26,11 +26,38 @@ DATA: dict[str, str] = {
 
 PRESETS: dict[str, str] = {}
 
-_TABLES = {"models": MODELS, "data": DATA, "presets": PRESETS}
+PROTOCOLS: dict[str, str] = {
+    "moving-mnist/10-10": "framecast.evaluation.protocols:MOVING_MNIST_10_10",
+    "moving-mnist/5-10": "framecast.evaluation.protocols:MOVING_MNIST_5_10",
+    "moving-mnist/5-15": "framecast.evaluation.protocols:MOVING_MNIST_5_15",
+    "moving-mnist/10-20": "framecast.evaluation.protocols:MOVING_MNIST_10_20",
+    "moving-mnist/10-10@s-hr": "framecast.evaluation.protocols:MOVING_MNIST_10_10_S_HR",
+    "moving-mnist/10-10@v3d": "framecast.evaluation.protocols:MOVING_MNIST_10_10_V3D",
+    "moving-mnist/5-10@v3d": "framecast.evaluation.protocols:MOVING_MNIST_5_10_V3D",
+    "moving-mnist/5-15@v3d": "framecast.evaluation.protocols:MOVING_MNIST_5_15_V3D",
+    "moving-mnist/10-20@v3d": "framecast.evaluation.protocols:MOVING_MNIST_10_20_V3D",
+    "moving-mnist-2/5-25": "framecast.evaluation.protocols:MOVING_MNIST_2_5_25",
+    "moving-mnist-3/5-25": "framecast.evaluation.protocols:MOVING_MNIST_3_5_25",
+    "stochastic-moving-mnist/5-25": "framecast.evaluation.protocols:STOCHASTIC_2_5_25",
+    "stochastic-moving-mnist-3/5-25": "framecast.evaluation.protocols:STOCHASTIC_3_5_25",
+    "moving-mnist-file/10-10": "framecast.evaluation.protocols:MOVING_MNIST_FILE_10_10",
+    "glyphs/10-10": "framecast.evaluation.protocols:GLYPHS_10_10",
+    "kth/10-20": "framecast.evaluation.protocols:KTH_10_20",
+    "kth/10-40": "framecast.evaluation.protocols:KTH_10_40",
+    "kth/10-60": "framecast.evaluation.protocols:KTH_10_60",
+    "kth/10-20@v3d": "framecast.evaluation.protocols:KTH_10_20_V3D",
+    "kth/10-40@v3d": "framecast.evaluation.protocols:KTH_10_40_V3D",
+    "kth/10-60@v3d": "framecast.evaluation.protocols:KTH_10_60_V3D",
+    "kth/10-20@svg": "framecast.evaluation.protocols:KTH_10_20_SVG",
+    "video-folder": "framecast.evaluation.protocols:VIDEO_FOLDER",
+    "arrays": "framecast.evaluation.protocols:ARRAYS",
+}
+
+_TABLES = {"models": MODELS, "data": DATA, "presets": PRESETS, "protocols": PROTOCOLS}
 
 
 def names(kind: str) -> list[str]:
-    """Registered names of a kind (`models`, `data`, `presets`), in their order."""
+    """Registered names of a kind (`models`, `data`, `presets`, `protocols`), in their order."""
     return list(_TABLES[kind])
 
 

@@ -1,0 +1,153 @@
+"""A protocol: a frozen way to evaluate. Two results compare where their protocols are equal."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from framecast import registry
+from framecast.clip import DataConfig, Split
+from framecast.config import Config, Json, to_json
+from framecast.errors import ConfigError
+
+MODIFIED = " (modified)"
+"""What the name of a published protocol ends in when one of its fields is not as published."""
+
+Reduction = Literal["single", "mean", "best-of"]
+
+
+@dataclass(frozen=True)
+class Protocol(Config):
+    """Data, what is observed and predicted, and how predictions are scored."""
+
+    name: str
+    """Registered name, or a name of your own."""
+    data: DataConfig
+    """The dataset; where it lies (`root`) is no part of the protocol."""
+    context: int | None
+    """Observed frames; None where the caller says it, with data of their own."""
+    horizon: int | None
+    """Predicted frames; None where the caller says it, with data of their own."""
+    split: Split = "test"
+    """The split whose sequences are predicted."""
+    validation: Split | None = "validation"
+    """The split that weights and settings may be chosen by; None: trained without choosing."""
+    channels: int | None = 1
+    """1 for gray, 3 for colour, and that is what is scored; None for whatever the data has."""
+    size: tuple[int, int] | None = None
+    """(height, width) of the scored frames in pixels; None for whatever the data has."""
+    value_range: tuple[float, float] = (0.0, 1.0)
+    """Values that frames of the data lie in; anything beyond is an error."""
+    sequences: int | None = None
+    """How many sequences, from the first; None for all."""
+    samples: int | None = None
+    """Futures per sequence; None for the model's point prediction."""
+    reduce: Reduction = "single"
+    """One future; the mean of every score over the samples; or the best sample of each sequence,
+    by its mean over time, separately for each metric of `best_by`."""
+    best_by: tuple[str, ...] = ()
+    """Metrics whose best sample counts; the others are means over the samples."""
+    metrics: str = "standard"
+    """Name of the metric set, which says for each metric what is clipped and how it is averaged."""
+    thresholds: tuple[float, ...] = ()
+    """Values, in the units of `arrays`, at which events are scored (CSI, POD, FAR)."""
+    own: bool = False
+    """Whether the data is the caller's, so that no field is published and all may be set."""
+    notes: tuple[str, ...] = ()
+    """Known faults, and what was decided where the publication is silent."""
+
+    def __post_init__(self) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            ConfigError: one line that names the field.
+        """
+        for problem, found in self._problems().items():
+            if found:
+                raise ConfigError(f"protocol {self.name}: {problem}")
+
+    def _problems(self) -> dict[str, bool]:
+        counts = (self.context, self.horizon, self.sequences, self.samples)
+        low, high = self.value_range
+        single = self.samples in (None, 1)
+        return {
+            f"its validation set is its {self.split} set; choose by another split, or by none": (
+                self.validation == self.split
+            ),
+            "context, horizon, sequences and samples are at least 1": (
+                any(count is not None and count < 1 for count in counts)
+            ),
+            "context and horizon may be left open only for data of your own": (
+                not self.own and None in (self.context, self.horizon)
+            ),
+            "one future needs reduce='single', several need 'mean' or 'best-of'": (
+                single != (self.reduce == "single")
+            ),
+            "best_by names metrics exactly where reduce is 'best-of'": (
+                bool(self.best_by) != (self.reduce == "best-of")
+            ),
+            "thresholds need data of type 'arrays', which has units": (
+                bool(self.thresholds) and self.data.type != "arrays"
+            ),
+            "value_range is (low, high)": not low < high,
+        }
+
+    def lengths(self) -> tuple[int, int]:
+        """(context, horizon) in frames.
+
+        Raises:
+            ConfigError: if they are still open.
+        """
+        if self.context is None or self.horizon is None:
+            raise ConfigError(
+                f"{self.name} leaves context and horizon to you: give how many frames are observed "
+                "and how many predicted"
+            )
+        return self.context, self.horizon
+
+    def definition(self) -> Json:
+        """All fields but the notes, as plain JSON and without places on this machine."""
+        fields = to_json(dataclasses.replace(self, data=_without_places(self.data)))
+        del fields["notes"]
+        return fields
+
+
+def find(name: str) -> Protocol:
+    """The protocol of a registered name.
+
+    Raises:
+        ConfigError: if there is none, with the nearest names.
+    """
+    return registry.find("protocols", name)
+
+
+def settled(protocol: Protocol) -> Protocol:
+    """The protocol under the name that it deserves.
+
+    A registered protocol whose fields were changed is called `NAME (modified)`. Only where the
+    data lies may differ, and for data of the caller's own anything.
+    """
+    base = protocol.name.removesuffix(MODIFIED)
+    if base not in registry.names("protocols"):
+        return protocol
+    published = find(base)
+    plain = dataclasses.replace(protocol, name=base)
+    same = published.own or plain.definition() == published.definition()
+    return plain if same else dataclasses.replace(protocol, name=base + MODIFIED)
+
+
+def digest(definition: Any) -> str:
+    """SHA-256, as hex, of plain JSON; the order of keys plays no part."""
+    text = json.dumps(definition, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_places(data: DataConfig) -> DataConfig:
+    places = {
+        field.name: None
+        for field in dataclasses.fields(data)
+        if isinstance(getattr(data, field.name), Path)
+    }
+    return dataclasses.replace(data, **places)
