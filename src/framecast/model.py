@@ -175,15 +175,20 @@ class Model(nn.Module, ABC):
         seed: int = 0,
         sequences: Sequence[int] | None = None,
         options: Options | None = None,
+        first_sample: int = 0,
     ) -> Iterator[Step]:
-        """As `predict`, frame by frame as they come: memory does not grow with the horizon."""
+        """As `predict`, frame by frame as they come: memory does not grow with the horizon.
+
+        `first_sample` is the number of the first sample: 100 samples come out the same at once or
+        as 50 from number 0 and 50 from number 50.
+        """
         clip = context if isinstance(context, Clip) else Clip(context)
         options = self.options_type() if options is None else options
         self._check(clip, horizon, samples, options)
         numbers = range(len(clip.frames)) if sequences is None else sequences
         if len(numbers) != len(clip.frames):
             raise FramecastError(f"{len(numbers)} sequence numbers for {len(clip.frames)} clips")
-        noise = Noise.of(seed, numbers, samples or 1)
+        noise = Noise.of(seed, numbers, samples or 1, first_sample)
         return self._stream(clip, horizon, samples, noise, options)
 
     @torch.no_grad()

@@ -52,11 +52,14 @@ class Noise:
         object.__setattr__(self, "streams", streams)
 
     @classmethod
-    def of(cls, seed: int, sequences: Sequence[int], samples: int) -> "Noise":
-        """Streams for `samples` futures of each of `sequences` (their numbers in the dataset)."""
+    def of(cls, seed: int, sequences: Sequence[int], samples: int, first: int = 0) -> "Noise":
+        """Streams for `samples` futures of each of `sequences` (their numbers in the dataset).
+
+        `first` is the number of the first future, so that many can be drawn portion by portion.
+        """
         rows = tuple(
             tuple(mix(seed, sequence, sample) for sequence in sequences)
-            for sample in range(samples)
+            for sample in range(first, first + samples)
         )
         return cls(rows)
 
