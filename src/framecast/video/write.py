@@ -9,7 +9,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -65,7 +65,7 @@ class Writer:
         self._sink: _Sink | None = None
         self._temporary: Path | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Writer":
         token = f".{self.path.name}.{secrets.token_hex(4)}.partial"
         self._temporary = self.path.parent / token
         try:
