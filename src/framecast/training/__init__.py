@@ -1,0 +1,10 @@
+"""Training: a short explicit loop over stages, steps, phases and micro-batches.
+
+This is the only place of the package that imports Lightning Fabric.
+"""
+
+from framecast.training.options import RunOptions
+from framecast.training.run import train
+from framecast.training.signals import Interrupted
+
+__all__ = ["Interrupted", "RunOptions", "train"]

@@ -1,0 +1,78 @@
+"""Batches of a source for one process: of every training step, and of a validation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from framecast.clip import Key, Source, collate
+from framecast.data.order import Order
+from framecast.errors import ConfigError, FramecastError
+
+
+@dataclass(frozen=True)
+class MicroBatches:
+    """The keys of an order's steps, each step cut into equal micro-batches."""
+
+    order: Order
+    parts: int
+    """Micro-batches in a step."""
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        """Micro-batch after micro-batch, without end."""
+        for keys in self.order:
+            size = len(keys) // self.parts
+            for first in range(0, len(keys), size):
+                yield keys[first : first + size]
+
+
+def training_steps(source: Source, order: Order, parts: int, workers: int) -> Iterator[list[Any]]:
+    """The micro-batches of step after step, on the CPU, without end.
+
+    Raises:
+        ConfigError: if a process's share of a batch cannot be cut into `parts`.
+    """
+    share = order.batch // order.world
+    if share % parts:
+        raise ConfigError(
+            f"a batch of {order.batch} over {order.world} processes cannot be split into {parts} "
+            "micro-batches; change batch or accumulate"
+        )
+    batches = _batches(source, MicroBatches(order, parts), workers)
+    while True:
+        yield [next(batches) for _ in range(parts)]
+
+
+def validation_batches(
+    source: Source, clips: int, batch: int, workers: int, rank: int, world: int
+) -> Iterator[tuple[int, int, Any]]:
+    """Number, size and content of this process's batches of the first `clips` items.
+
+    Batch n is the same whatever the number of processes; rank r has every `world`-th, from r on.
+    """
+    keys = [(0, index) for index in range(clips)]
+    numbered = list(enumerate(keys[first : first + batch] for first in range(0, clips, batch)))
+    mine = numbered[rank::world]
+    batches = _batches(source, [keys for _, keys in mine], workers)
+    for number, keys in mine:
+        yield number, len(keys), next(batches)
+
+
+def _batches(source: Source, sampler: Any, workers: int) -> Iterator[Any]:
+    loader = DataLoader(
+        source,  # pyright: ignore[reportArgumentType]
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+    )
+    try:
+        yield from loader
+    except FramecastError as error:
+        raise type(error)(_message(str(error))) from None
+
+
+def _message(text: str) -> str:
+    """The message alone: a loader process sends its traceback along, the message at its end."""
+    last = text.strip().splitlines()[-1]
+    return last.partition(": ")[2] if text.startswith("Caught ") else last

@@ -1,0 +1,107 @@
+"""How a training runs on a machine: nothing here changes what is learnt, but for rounding."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy
+
+from framecast.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The machine's side of a training."""
+
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; `auto` takes a GPU where there is one."""
+    devices: int = 1
+    """Processes on this machine, one device each; under `torchrun`, its own number counts."""
+    nodes: int = 1
+    """Machines; under `torchrun`, its own number counts."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Single precision, or bfloat16 where autocasting finds it safe; weights stay single."""
+    workers: int = 2
+    """Processes per device that prepare data; 0 prepares it in the training process."""
+    threads: int | None = None
+    """CPU threads of a training process; None leaves PyTorch's choice."""
+    progress: bool = True
+    """Show progress on stderr."""
+    keep_checkpoints: int = 2
+    """Checkpoints that are kept, at least 2."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.devices < 1 or self.nodes < 1:
+            raise ConfigError("devices and nodes are at least 1")
+        if self.workers < 0 or (self.threads is not None and self.threads < 1):
+            raise ConfigError("workers is 0 or more, threads 1 or more")
+        if self.keep_checkpoints < 2:
+            raise ConfigError("keep_checkpoints is at least 2, so that one may be damaged")
+
+
+class Autocast(MixedPrecision):
+    """bfloat16 inside the forward pass; batches stay single, so that targets are not rounded."""
+
+    def convert_input(self, data: Any) -> Any:
+        """Leave batches alone: autocasting rounds what operations take."""
+        return data
+
+
+def launch(options: RunOptions) -> Fabric:
+    """Start the processes that the options or the environment ask for."""
+    cuda = options.accelerator == "cuda" or (
+        options.accelerator == "auto" and torch.cuda.is_available()
+    )
+    if cuda and not torch.cuda.is_available():
+        raise ConfigError("there is no CUDA device here; use the accelerator cpu or auto")
+    device = "cuda" if cuda else "cpu"
+    devices, nodes = _processes(options)
+    mixed = options.precision == "bf16-mixed"
+    fabric = Fabric(
+        accelerator=device,
+        devices=devices,
+        num_nodes=nodes,
+        # a phase leaves the parameters of the others without gradients
+        strategy=DDPStrategy(find_unused_parameters=True) if devices * nodes > 1 else "auto",
+        plugins=[Autocast("bf16-mixed", device) if mixed else Precision()],
+    )
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def numerics(options: RunOptions, device: torch.device) -> Iterator[None]:
+    """Set threads and determinism for a training, and put them back afterwards."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    filling = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        if device.type == "cpu":
+            torch.use_deterministic_algorithms(True)
+            # filling every new tensor costs time; results do not depend on it
+            torch.utils.deterministic.fill_uninitialized_memory = False
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = filling
+
+
+def _processes(options: RunOptions) -> tuple[int, int]:
+    """Processes per node, and nodes."""
+    if not TorchElasticEnvironment.detect():
+        return options.devices, options.nodes
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return local, int(os.environ["WORLD_SIZE"]) // local

@@ -1,0 +1,127 @@
+"""A run: the stages of an experiment, one after another."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+
+from framecast import model as models
+from framecast.config import to_json
+from framecast.errors import FramecastError, TrainingError
+from framecast.experiment import Experiment
+from framecast.folder import Json
+from framecast.training import checkpoint, run_folder
+from framecast.training.checkpoint import Checkpoint, Tensors
+from framecast.training.options import RunOptions, launch, numerics
+from framecast.training.run_folder import RunFolder
+from framecast.training.signals import StopSignals
+from framecast.training.stage_run import Place, Sources, StageRun
+
+T = TypeVar("T")
+
+
+def train(
+    experiment: Experiment,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    init: str | Path | None = None,
+    options: RunOptions | None = None,
+) -> Path:
+    """Train a model, stage after stage.
+
+    Args:
+        experiment: What to train, on what, how.
+        out: The run's folder: new or empty, unless `resume`. All machines have to see it.
+        resume: Go on with the run there, bit for bit on the same machine; begin where none is.
+        init: A shipped model, model folder or run whose weights training starts from.
+        options: The machine's side; the defaults if None.
+
+    Returns:
+        The folder of the trained model, `out/model`.
+
+    Raises:
+        TrainingError: if training cannot start or go on; what was written stays usable.
+        Interrupted: after SIGINT or SIGTERM, when a checkpoint has been saved.
+    """
+    options = options or RunOptions()
+    _check_stages(experiment)
+    fabric = launch(options)
+    folder = RunFolder(Path(out))
+    with numerics(options, fabric.device), StopSignals() as stop:
+        place = Place(fabric, experiment, Sources(experiment), folder, options, stop)
+        given = None if init is None else str(init)
+        reached, init = _begin(place, resume, given)
+        weights = _weights_of(init, experiment) if init and reached is None else None
+        _run(place, reached, weights)
+    return folder.model
+
+
+def _run(place: Place, reached: Checkpoint | None, weights: Tensors | None) -> None:
+    finished = reached.finished if reached else ()
+    for index in range(reached.index if reached else 0, len(place.experiment.stages)):
+        stage = StageRun(place, index, finished, weights, reached)
+        stage.run()
+        assert stage.kept is not None
+        finished, weights, reached = stage.facts(), stage.kept.weights, None
+
+
+def _begin(place: Place, resume: bool, init: str | None) -> tuple[Checkpoint | None, str | None]:
+    """Take the folder, and find where to go on and what the run starts from."""
+
+    def prepare() -> tuple[Path | None, str | None]:
+        description = run_folder.describe(
+            place.experiment, place.sources.fingerprints(), init, machine(place)
+        )
+        begun = run_folder.begin(place.folder, description, resume)
+        path = checkpoint.newest(place.folder.checkpoints)
+        checkpoint.discard_after(place.folder.checkpoints, path)
+        return path, begun["init"]
+
+    path, init = _on_first(place.fabric, prepare)
+    return (checkpoint.load(path) if path else None), init
+
+
+def machine(place: Place) -> Json:
+    """What decides, beside versions, whether a run goes on bit for bit."""
+    return {
+        "device": place.fabric.device.type,
+        "world_size": place.fabric.world_size,
+        "threads": torch.get_num_threads(),
+        "precision": place.options.precision,
+    }
+
+
+def _on_first(fabric: Fabric, work: Callable[[], T]) -> T:
+    """Do something in the first process; all get its result, or raise its error."""
+    outcome: tuple[Any, Any] = (None, None)
+    if fabric.is_global_zero:
+        try:
+            outcome = (work(), None)
+        except FramecastError as error:
+            outcome = (None, error)
+    result, problem = fabric.broadcast(outcome)
+    if problem is not None:
+        raise problem
+    return result
+
+
+def _weights_of(init: str, experiment: Experiment) -> Tensors:
+    """Weights of another model of the same configuration."""
+    model = models.load(init)
+    given, wanted = to_json(model.config), to_json(experiment.model)
+    for field, old, new in run_folder.differences(given, wanted, "model"):
+        raise TrainingError(
+            f"cannot start from {init}: its {field} is {old!r}, the experiment's is {new!r}"
+        )
+    return model.state_dict()
+
+
+def _check_stages(experiment: Experiment) -> None:
+    if not experiment.stages:
+        raise TrainingError(f"{experiment.model.type} has no stages here, so nothing is trained")
+    for name in experiment.stages:
+        if Path(name).name != name or name.startswith("."):
+            raise TrainingError(f"the stage {name!r} cannot name a folder; rename it")

@@ -1,0 +1,165 @@
+"""The folder that a training leaves: what belongs where, and whether one may go on in it."""
+
+import json
+import platform
+import shutil
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framecast import __version__
+from framecast.config import to_json
+from framecast.errors import TrainingError
+from framecast.experiment import Experiment
+from framecast.folder import Json, read_json, replace_file
+
+DESCRIPTION = "experiment.json"
+FORMAT_VERSION = 1
+
+_MAY_CHANGE = {"learning_rate", "clip_norm"}
+"""Fields of a stage's optimizers that may differ when a run goes on: how to get past a loss that
+is not finite."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run."""
+
+    path: Path
+
+    @property
+    def description(self) -> Path:
+        """The resolved experiment, versions, and the machine's side."""
+        return self.path / DESCRIPTION
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """Table of losses, learning rates and validations."""
+        return self.path / "metrics.csv"
+
+    @property
+    def events(self) -> Path:
+        """Folder of TensorBoard's events, one folder per stage."""
+        return self.path / "tensorboard"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of pictures."""
+        return self.path / "samples"
+
+    @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.path / "model"
+
+    def stage(self, name: str) -> Path:
+        """The model that a stage hands on."""
+        return self.path / "stages" / name
+
+    def sweep(self, stages: Iterable[str]) -> None:
+        """Remove what a killed process left half written."""
+        for target in (self.model, self.description, *(self.stage(name) for name in stages)):
+            for draft in target.parent.glob(f".{target.stem}.*"):
+                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+
+    def in_use(self) -> bool:
+        """Whether anything stands there, but for a description that was never finished."""
+        draft = f".{self.description.stem}."
+        return self.path.is_dir() and any(
+            not entry.name.startswith(draft) for entry in self.path.iterdir()
+        )
+
+
+def describe(
+    experiment: Experiment, fingerprints: dict[str, str], init: str | None, machine: Json
+) -> Json:
+    """What `experiment.json` holds."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "experiment": to_json(experiment),
+        "init": init,
+        "data": fingerprints,
+        "versions": {
+            "framecast": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": machine,
+    }
+
+
+def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
+    """Start a run in an empty folder, or check that the one there can go on.
+
+    Returns:
+        The description of the run: the given one, or the older one where `init` stands.
+
+    Raises:
+        TrainingError: if the folder is in use, or holds another experiment or other data.
+    """
+    path = folder.path
+    if path.exists() and not path.is_dir():
+        raise TrainingError(f"{path} is a file; choose a folder for the run")
+    if not folder.in_use():
+        _write(folder, description)
+        return description
+    if not folder.description.is_file():
+        raise TrainingError(f"{path} is not empty and holds no run; choose another folder")
+    if not resume:
+        raise TrainingError(f"{path} holds a run; resume it (--resume) or choose another folder")
+    before = read_json(folder.description)
+    _check_same(path, before, description)
+    folder.sweep(description["experiment"]["stages"])
+    merged = {**description, "init": before.get("init")}
+    _write(folder, merged)
+    return merged
+
+
+def _check_same(path: Path, before: Json, now: Json) -> None:
+    changes = differences(before.get("experiment"), now["experiment"], "")
+    for field, old, new in changes:
+        if field == "data.root":
+            continue  # data may move; its fingerprint may not change
+        if not (field.startswith("stages.") and field.rpartition(".")[2] in _MAY_CHANGE):
+            raise TrainingError(
+                f"{path} holds another experiment: {field} is {old!r} there and {new!r} here; "
+                "make them agree or choose another folder"
+            )
+        warnings.warn(f"{field} changes from {old!r} to {new!r}", stacklevel=2)
+    for split, _, _ in differences(before.get("data"), now["data"], ""):
+        raise TrainingError(
+            f"the {split} data is not what {path} was trained on; restore it or start a new run"
+        )
+    for part in ("versions", "machine"):
+        for field, old, new in differences(before.get(part), now[part], ""):
+            warnings.warn(
+                f"{field} was {old!r} and is {new!r}: the run goes on, but not bit for bit",
+                stacklevel=2,
+            )
+
+
+def differences(old: Any, new: Any, where: str) -> list[tuple[str, Any, Any]]:
+    """Fields in which two JSON documents differ: dotted path, value in each (None: absent)."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [(where, old, new)]
+    found: list[tuple[str, Any, Any]] = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        found += differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+    return found
+
+
+def _write(folder: RunFolder, description: Json) -> None:
+    text = json.dumps(description, indent=1) + "\n"
+    try:
+        replace_file(folder.description, lambda draft: draft.write_text(text))
+    except OSError as error:
+        raise TrainingError(f"cannot write {folder.path}: {error.strerror or error}") from None

@@ -1,0 +1,326 @@
+"""One stage of a run: its steps, and all that happens between them."""
+
+import importlib.util
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from framecast import __version__
+from framecast.clip import Source
+from framecast.data.order import Order
+from framecast.errors import TrainingError
+from framecast.experiment import Experiment
+from framecast.folder import Json, replace_file
+from framecast.model import Model, load_weights
+from framecast.noise import mix
+from framecast.training import batches, checkpoint, optimizers
+from framecast.training.card import card
+from framecast.training.checkpoint import Checkpoint, Kept, Tensors
+from framecast.training.logging import Log
+from framecast.training.options import RunOptions
+from framecast.training.progress import Steps
+from framecast.training.run_folder import RunFolder
+from framecast.training.samples import picture
+from framecast.training.signals import Interrupted, StopSignals
+from framecast.training.trainer import Trainer
+from framecast.training.validation import SCORE, validate
+
+PICTURED_CLIPS = 2
+
+
+class Sources:
+    """The clips of an experiment."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Open them.
+
+        Raises:
+            TrainingError: if there is nothing to validate on.
+        """
+        self.train = experiment.source("train")
+        self.validation = experiment.source("validation") if experiment.validation else None
+        if self.validation is not None and not len(self.validation):
+            raise TrainingError("the validation split is empty; set validation to false")
+
+    def fingerprints(self) -> Json:
+        """Of each split."""
+        found = {"train": self.train.fingerprint()}
+        if self.validation is not None:
+            found["validation"] = self.validation.fingerprint()
+        return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run happens: what its stages share."""
+
+    fabric: Fabric
+    experiment: Experiment
+    sources: Sources
+    folder: RunFolder
+    options: RunOptions
+    stop: StopSignals
+
+
+def initial_model(experiment: Experiment) -> Model:
+    """The experiment's model, its weights drawn from the experiment's seed."""
+    torch.manual_seed(mix(experiment.seed, "weights"))
+    return experiment.model.build()
+
+
+class StageRun:
+    """One stage of a run, from given weights of the model or from a checkpoint."""
+
+    def __init__(
+        self,
+        place: Place,
+        index: int,
+        finished: tuple[Json, ...],
+        weights: Tensors | None = None,
+        reached: Checkpoint | None = None,
+    ) -> None:
+        """Build everything that the steps need.
+
+        Args:
+            place: Of the run.
+            index: Number of the stage, from 0.
+            finished: Facts about the stages before.
+            weights: What the model starts from; None for new ones.
+            reached: Where to go on.
+        """
+        self.place, self.fabric, self.experiment = place, place.fabric, place.experiment
+        self.index, self.finished = index, finished
+        self.name, self.config = list(self.experiment.stages.items())[index]
+        self.model = initial_model(self.experiment)
+        if weights is not None:
+            load_weights(self.model, dict(weights), f"stage {self.name!r}")
+        torch.manual_seed(mix(self.experiment.seed, "stage", self.name))
+        stage = self.config.build(self.model, self.experiment.context)
+        self.trainer = Trainer(self.fabric, stage, self.name, self.experiment.seed)
+        self.kept: Kept | None = None
+        if reached is not None:
+            self._restore(reached)
+        self.train_source = stage.source(place.sources.train)
+        held_out = place.sources.validation
+        self.validation_source = None if held_out is None else stage.source(held_out)
+        self.log = self._open_log(reached) if self.fabric.is_global_zero else None
+        self.saved = None if reached is None else reached.step
+
+    def run(self) -> None:
+        """Train to the end of the stage, and write what it hands on."""
+        try:
+            if self.saved is None:
+                self._save()
+            self._steps()
+        finally:
+            if self.log:
+                self.log.close()
+        self._hand_on()
+
+    # ---- steps
+
+    def _steps(self) -> None:
+        trainer, total = self.trainer, self.config.steps
+        steps = batches.training_steps(
+            self.train_source, self._order(), self.config.accumulate, self.place.options.workers
+        )
+        shown = self.place.options.progress and self.fabric.is_global_zero
+        with Steps(self.name, total, trainer.done, shown) as progress:
+            while trainer.done < total:
+                values = self._step(next(steps))
+                progress.advance(trainer.done, self._between(values))
+                stopped = self._agreed(self.place.stop.number)
+                if stopped or self._due(self.config.checkpoint_every):
+                    self._save()
+                if stopped and trainer.done < total:
+                    raise Interrupted(
+                        f"stopped after step {trainer.done} of stage {self.name!r}; "
+                        f"{self._way_on()}",
+                        stopped,
+                    )
+
+    def _step(self, micros: list[Any]) -> dict[str, float]:
+        try:
+            return self.trainer.step(micros)
+        except TrainingError as error:
+            raise TrainingError(f"{error}; lower the learning rate; {self._way_on()}") from None
+
+    def _between(self, values: dict[str, float]) -> str:
+        """Log, validate and picture where it is time.
+
+        Returns:
+            What progress shows.
+        """
+        text = f"loss {next(iter(values.values())):.4g}"
+        if self._due(self.config.log_every):
+            self._write("train", values)
+        if self._due(self.config.validate_every):
+            score = self._validate()
+            text += "" if score is None else f", score {score:.4g}"
+        if self._due(self.config.sample_every):
+            self._picture()
+        return text
+
+    def _due(self, every: int) -> bool:
+        """Whether something is done after this step: every so often and at the end; 0 is never."""
+        done = self.trainer.done
+        return every > 0 and (done % every == 0 or done == self.config.steps)
+
+    def _order(self) -> Order:
+        seed = mix(self.experiment.seed, "order", self.name)
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        return Order(
+            len(self.train_source), self.config.batch, seed, self.trainer.done, rank, world
+        )
+
+    def _agreed(self, number: int) -> int:
+        """The signal that any process has received, or 0."""
+        if self.fabric.world_size == 1:
+            return number
+        received = torch.tensor([number], device=self.fabric.device)
+        reduced = self.fabric.all_reduce(received, reduce_op="max")
+        assert isinstance(reduced, Tensor)
+        return int(reduced.item())
+
+    # ---- validation, pictures, log
+
+    def _validate(self) -> float | None:
+        """Validate, and keep the weights if the stage would hand them on."""
+        trainer = self.trainer
+        trainer.share_buffers()
+        with trainer.average.in_place():
+            score = None
+            if self.validation_source is not None:
+                means = validate(
+                    self.fabric,
+                    trainer.stage,
+                    self._validation_batches(self.validation_source),
+                    mix(self.experiment.seed, "validation", self.name),
+                )
+                self._write("validation", means)
+                score = means[SCORE] if math.isfinite(means[SCORE]) else None
+            if self._better(score):
+                weights = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+                self.kept = Kept(weights, trainer.done, score)
+                self._write_model()
+        trainer.stage.train()
+        return score
+
+    def _better(self, score: float | None) -> bool:
+        if self.kept is None or self.validation_source is None or self.config.keep == "last":
+            return True
+        best = self.kept.score
+        return score is not None and (best is None or score < best)
+
+    def _validation_batches(self, source: Source) -> Any:
+        limit = self.config.validation_clips
+        return batches.validation_batches(
+            source,
+            len(source) if limit is None else min(limit, len(source)),
+            self.config.batch // self.config.accumulate,
+            self.place.options.workers,
+            self.fabric.global_rank,
+            self.fabric.world_size,
+        )
+
+    def _picture(self) -> None:
+        if self.log is None or importlib.util.find_spec("framecast.pictures") is None:
+            return
+        sources, done = self.place.sources, self.trainer.done
+        source = sources.train if sources.validation is None else sources.validation
+        with self.trainer.average.in_place():
+            image = picture(
+                self.model, source, self.experiment.context, PICTURED_CLIPS, self.fabric.device
+            )
+        self.trainer.stage.train()
+        path = self.place.folder.samples / self.name / f"{done:09d}.png"
+        replace_file(path, image.save)
+        self.log.picture(done, "samples", image)
+
+    def _open_log(self, reached: Checkpoint | None) -> Log:
+        table = self.place.folder.log
+        length = reached.log_bytes if reached else 0
+        if reached is None and self.index and table.exists():
+            length = table.stat().st_size
+        events = self.place.folder.events
+        return Log(table, events, self.name, self.trainer.done, length)
+
+    def _write(self, split: str, values: dict[str, float]) -> None:
+        if self.log:
+            self.log.write(self.trainer.done, split, values)
+
+    # ---- checkpoints and models
+
+    def _save(self) -> None:
+        trainer = self.trainer
+        if self.log is None or self.saved == trainer.done:
+            return
+        state = Checkpoint(
+            index=self.index,
+            step=trainer.done,
+            stage=trainer.stage.state_dict(),
+            optimizers=optimizers.state_of(trainer.optimizers),
+            average=trainer.average.state(),
+            kept=self.kept,
+            finished=self.finished,
+            log_bytes=self.log.sync(),
+        )
+        keep = self.place.options.keep_checkpoints
+        checkpoint.save(self.place.folder.checkpoints, state, keep)
+        self.saved = trainer.done
+
+    def _restore(self, reached: Checkpoint) -> None:
+        load_weights(self.trainer.stage, dict(reached.stage), f"stage {self.name!r}")
+        optimizers.load_state(self.trainer.optimizers, reached.optimizers)
+        self.trainer.average.load(reached.average)
+        self.trainer.done = reached.step
+        self.kept = reached.kept
+
+    def _way_on(self) -> str:
+        folder = self.place.folder
+        return (
+            f"the last checkpoint is step {self.saved} in {folder.checkpoints}; "
+            f"go on with --resume --out {folder.path}"
+        )
+
+    def _hand_on(self) -> None:
+        """Write the kept weights, also as the run's model after the last stage."""
+        assert self.kept is not None
+        load_weights(self.model, dict(self.kept.weights), f"stage {self.name!r}")
+        self._write_model()
+        if self.index == len(self.experiment.stages) - 1 and self.fabric.is_global_zero:
+            self.model.save(self.place.folder.model, card=card(self.model))
+        self.fabric.barrier()
+
+    def _write_model(self) -> None:
+        self.model.about = self.about()
+        if self.fabric.is_global_zero:
+            self.model.save(self.place.folder.stage(self.name), card=card(self.model))
+
+    def facts(self) -> tuple[Json, ...]:
+        """What the stages up to this one did for the weights that are kept."""
+        assert self.kept is not None
+        own = {
+            "name": self.name,
+            "type": self.config.type,
+            "step": self.kept.step,
+            "score": self.kept.score,
+        }
+        return (*self.finished, own)
+
+    def about(self) -> Json:
+        """What the weights were trained on and for."""
+        experiment, facts = self.experiment, self.facts()
+        return {
+            "context": experiment.context,
+            "horizon": experiment.horizon,
+            "data": experiment.data.type,
+            "stages": list(facts),
+            "score": facts[-1]["score"],
+            "seed": experiment.seed,
+            "framecast": __version__,
+        }
