@@ -5,7 +5,6 @@ milliseconds.
 """
 
 import ast
-import importlib
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
@@ -35,8 +34,7 @@ def datasets() -> dict[str, str]:
 
 def protocols() -> dict[str, str]:
     """Names of the protocols, with a line on each."""
-    known = importlib.import_module("framecast.evaluation.protocols").PROTOCOLS
-    return {name: protocol.summary for name, protocol in known.items()}
+    return _described("protocols")
 
 
 def first_line(text: str | None) -> str:

@@ -120,7 +120,7 @@ def find(name: str) -> Protocol:
     Raises:
         ConfigError: if there is none, with the nearest names.
     """
-    return registry.find("protocols", name)
+    return registry.find("protocols", name)()
 
 
 def settled(protocol: Protocol) -> Protocol:
