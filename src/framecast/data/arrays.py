@@ -24,6 +24,7 @@ from framecast.clip import Clip, DataConfig, Key, Source, Split
 from framecast.config import to_json
 from framecast.data.array_files import Packing
 from framecast.data.array_records import Record, find_records, read_record
+from framecast.data.recorded import listing
 from framecast.data.video_folder import FOLDERS, SPLITS, by_name
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError
@@ -239,6 +240,9 @@ class ArrayClips(Source):
                 f"{span.first} to {span.last}"
                 for span in spans
             ]
+        if _by_folder(self.records):
+            strays = [r.name for r in self.records if _top(r) not in FOLDERS]
+            notes += listing("sequences lie outside train, validation and test", strays)
         if self.windows.dropped:
             notes.append(
                 f"{self.windows.dropped} of {len(spans)} sequences have fewer than "
@@ -319,10 +323,11 @@ def _spans(
     if _by_time(records):
         ends = [_time(record.length, split, parts) for record in records]
     else:
-        names = [record.name for record in records]
-        tops = [name.split("/", 1)[0] for name in names]
-        placed = dict(zip(names, map(FOLDERS.get, tops), strict=True))
-        owners = placed if "train" in tops else by_name(names, parts)
+        owners = (
+            {r.name: FOLDERS.get(_top(r)) for r in records}
+            if _by_folder(records)
+            else by_name([r.name for r in records], parts)
+        )
         ends = [(0, r.length if owners[r.name] == split else 0) for r in records]
     return tuple(
         Span(number, first, end - 1, stride)
@@ -331,8 +336,17 @@ def _spans(
     )
 
 
+def _top(record: Record) -> str:
+    """The folder right under the root that a record lies in, empty where it lies in none."""
+    return record.name.rpartition("/")[0].split("/", 1)[0]
+
+
+def _by_folder(records: tuple[Record, ...]) -> bool:
+    return any(_top(record) == "train" for record in records)
+
+
 def _by_time(records: tuple[Record, ...]) -> bool:
-    return len(records) < 3 and not any(r.name.startswith("train/") for r in records)
+    return len(records) < 3 and not _by_folder(records)
 
 
 def _time(length: int, split: Split, parts: tuple[float, float, float]) -> tuple[int, int]:
