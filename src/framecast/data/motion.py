@@ -53,13 +53,13 @@ def _srivastava(start: Starts, redraw: Redraws) -> Places:
     """
     place, angle = start[..., :2].copy(), 2 * np.pi * start[..., 2]
     velocity = 0.1 * np.stack([np.sin(angle), np.cos(angle)], -1)
-    places = np.empty((*redraw.shape[:3], 2), np.int64)
+    places = np.empty((*redraw.shape[:3], 2))
     for t in range(redraw.shape[1]):
         place += velocity
-        velocity[(place <= 0) | (place >= 1)] *= -1
-        np.clip(place, 0, 1, out=place)
-        places[:, t] = 36 * place
-    return places
+        np.negative(velocity, out=velocity, where=(place <= 0) | (place >= 1))
+        np.minimum(np.maximum(place, 0, out=place), 1, out=places[:, t])
+        place[...] = places[:, t]
+    return (36 * places).astype(np.int64)
 
 
 def _svg(start: Starts, redraw: Redraws, stochastic: bool) -> Places:
@@ -78,14 +78,15 @@ def _svg(start: Starts, redraw: Redraws, stochastic: bool) -> Places:
     along = (9 * redraw[..., 1::2]).astype(np.int64) - 4
     places = np.empty((*redraw.shape[:3], 2), np.int64)
     for t in range(redraw.shape[1]):
+        below, above = place < 0, place >= 32
+        np.minimum(np.maximum(place, 0, out=place), 31, out=place)
         for axis in (0, 1):
-            before, after = place[..., axis] < 0, place[..., axis] >= 32
+            before, after = below[..., axis], above[..., axis]
             hit, turned = before | after, -velocity[..., axis]
             if stochastic:
                 turned = np.where(before, away[:, t, :, axis], -away[:, t, :, axis])
-                velocity[hit, 1 - axis] = along[:, t, :, axis][hit]
-            velocity[hit, axis] = turned[hit]
-            place[..., axis].clip(0, 31, out=place[..., axis])
+                np.copyto(velocity[..., 1 - axis], along[:, t, :, axis], where=hit)
+            np.copyto(velocity[..., axis], turned, where=hit)
         places[:, t] = place
         place += velocity
     return places
@@ -110,13 +111,13 @@ def _v3d(start: Starts, redraw: Redraws) -> Places:
     place, angle = 36 * start[..., :2], np.pi * (2 * start[..., 2] - 1)
     speed = 2 + np.floor(5 * start[..., 3])
     velocity = np.stack([np.sin(angle), np.cos(angle)], -1) * speed[..., None]
-    places = np.empty((*redraw.shape[:3], 2), np.int64)
+    places = np.empty((*redraw.shape[:3], 2))
     for t in range(redraw.shape[1]):
         places[:, t] = place
         following = place + velocity
-        velocity[(following < -2) | (following > 38)] *= -1
+        np.negative(velocity, out=velocity, where=(following < -2) | (following > 38))
         place += velocity
-    return places
+    return places.astype(np.int64)
 
 
 MOTIONS: dict[Variant, Motion] = {
