@@ -1,7 +1,7 @@
 """A stage: one training procedure of a model."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -100,6 +100,7 @@ def stage_class(name: str) -> "type[Stage]":
     return stages[stage]
 
 
+@runtime_checkable
 class Reducer(Protocol):
     """What `after_step` may ask of the process group; Fabric is one."""
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -193,15 +193,15 @@ class ConvLSTM(Model):
         return self._join(torch.cat(steps, 1))
 
     def unroll(
-        self, frames: Float[Tensor, "b t c h w"], context: int, forced: Float[Tensor, "b t"]
+        self, frames: Float[Tensor, "b t c h w"], context: int, forced: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b t2 c h w"]:
         """Predict the frames after the first in training, with scheduled sampling.
 
         Args:
             frames: The true clip.
             context: Frames of it that are observed.
-            forced: For each frame of the horizon but the last, 1 where the true frame is fed back
-                and 0 where the prediction is.
+            forced: For each frame of the horizon but the last, whether the true frame is fed back
+                rather than the prediction.
 
         Returns:
             Predictions of frames 1, 2, … (`stack`), or of the horizon alone (`forecaster`).
@@ -211,7 +211,8 @@ class ConvLSTM(Model):
         predictions = [self._join(first)]
         for step in range(context, frames.shape[1] - 1):
             share = forced[:, step - context, None, None, None]
-            fed = torch.lerp(predictions[-1][:, -1], frames[:, step], share)
+            own = predictions[-1][:, -1]
+            fed = torch.where(share, frames[:, step], own.to(frames))
             patch, states = self.network.advance(self._cut(fed), states)
             predictions.append(self._join(patch)[:, None])
         return torch.cat(predictions, 1)
@@ -254,7 +255,7 @@ class Training(Stage, of=ConvLSTM, name="main"):
         frames = batch.frames
         horizon = frames.shape[1] - self.context
         chance = self.config.teacher_forcing(step)
-        forced = (torch.rand(len(frames), horizon) < chance).to(frames)
+        forced = (torch.rand(len(frames), horizon) < chance).to(frames.device)
         predicted = self.model.unroll(frames, self.context, forced)
         return {"total": self._loss(predicted.float(), frames[:, -predicted.shape[1] :])}
 

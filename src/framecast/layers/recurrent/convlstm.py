@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class ConvLSTMState(NamedTuple):
     """Hidden state and cell."""
 
-    hidden: Float[Tensor, "b c h w"]
-    cell: Float[Tensor, "b c h w"]
+    hidden: Float[Tensor, "b k h w"]
+    cell: Float[Tensor, "b k h w"]
 
 
 class ConvLSTMUnit(nn.Module):
@@ -68,7 +68,7 @@ class ConvLSTMUnit(nn.Module):
 
     def step(
         self, projected: Float[Tensor, "b g h w"] | None, state: ConvLSTMState
-    ) -> tuple[Float[Tensor, "b c h w"], ConvLSTMState]:
+    ) -> tuple[Float[Tensor, "b k h w"], ConvLSTMState]:
         """One time step: the new hidden state, which is the output, and the new state."""
         gates = self.from_hidden(state.hidden)
         if projected is not None:
@@ -86,6 +86,6 @@ class ConvLSTMUnit(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "b c h w"], state: ConvLSTMState
-    ) -> tuple[Float[Tensor, "b c h w"], ConvLSTMState]:
+    ) -> tuple[Float[Tensor, "b k h w"], ConvLSTMState]:
         """Project and step."""
         return self.step(self.project(frames), state)

@@ -1,0 +1,59 @@
+"""Clips and their batches."""
+
+import pytest
+import torch
+
+from framecast.clip import Clip, collate
+
+
+def clip(length=4, actions=False, seconds=False, size=6) -> Clip:
+    """A clip whose every entry is different."""
+    frames = torch.arange(length * size * size).reshape(length, 1, size, size) / 1000
+    return Clip(
+        frames,
+        torch.arange(length * 2.0).reshape(length, 2) if actions else None,
+        torch.arange(length * 1.0) if seconds else None,
+    )
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_split_cuts_time_of_all_parts(batched):
+    """Context and future are slices of time, with or without a batch axis."""
+    whole = clip(5, actions=True, seconds=True)
+    if batched:
+        whole = Clip.collate([whole, whole])
+    context, future = whole.split(2)
+    assert (context.length, future.length) == (2, 3)
+    assert torch.equal(torch.cat([context.frames, future.frames], -4), whole.frames)
+    assert torch.equal(torch.cat([context.actions, future.actions], -2), whole.actions)
+    assert torch.equal(torch.cat([context.seconds, future.seconds], -1), whole.seconds)
+
+
+def test_collate_stacks():
+    """A batch holds its clips in order."""
+    batch = collate([clip(), Clip(clip().frames + 1)])
+    assert batch.frames.shape == (2, 4, 1, 6, 6)
+    assert torch.equal(batch.frames[1], clip().frames + 1)
+    assert batch.actions is None
+
+
+def test_collate_refuses_what_does_not_fit():
+    """Different sizes, and actions in only some clips, are errors that say so."""
+    with pytest.raises(ValueError, match="different sizes"):
+        Clip.collate([clip(size=6), clip(size=8)])
+    with pytest.raises(ValueError, match="actions"):
+        Clip.collate([clip(), clip(actions=True)])
+
+
+def test_to_moves_every_part():
+    """`to` reaches frames, actions and times, and passes keyword arguments on."""
+    moved = clip(actions=True, seconds=True).to("meta", non_blocking=True)
+    assert {moved.frames.device.type, moved.actions.device.type, moved.seconds.device.type} == {
+        "meta"
+    }
+
+
+def test_annotations_are_checked_in_tests():
+    """The canary: if shapes stopped being checked, this would not raise."""
+    with pytest.raises(Exception, match="frames"):
+        Clip(torch.zeros(3, 4))

@@ -1,0 +1,121 @@
+"""Strict JSON of configurations, both ways."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framecast.config import Config, from_json, to_json
+from framecast.data.moving_digits import MovingDigits
+from framecast.errors import ConfigError
+from framecast.experiment import Experiment
+from framecast.model import ModelConfig
+from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
+from framecast.models.copy_last import CopyLastConfig
+from framecast.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Inner(Config):
+    """A nested one."""
+
+    x: int = 1
+
+
+@dataclass(frozen=True)
+class Outer(Config):
+    """One field of each kind that JSON has to carry."""
+
+    number: float
+    name: str = "a"
+    flag: bool = False
+    kind: Literal["one", "two"] = "one"
+    root: Path | None = None
+    pair: tuple[int, int] = (1, 2)
+    many: tuple[float, ...] = ()
+    inner: Inner = Inner()
+    table: dict[str, Inner] | None = None
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise ConfigError("number is at least 0")
+
+
+@given(
+    st.builds(
+        Outer,
+        number=st.floats(0, 1e300),
+        name=st.text(),
+        flag=st.booleans(),
+        kind=st.sampled_from(["one", "two"]),
+        root=st.one_of(st.none(), st.just(Path("a/b"))),
+        pair=st.tuples(st.integers(), st.integers()),
+        many=st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple),
+        inner=st.builds(Inner, x=st.integers()),
+        table=st.one_of(st.none(), st.dictionaries(st.text(), st.builds(Inner, x=st.integers()))),
+    )
+)
+def test_round_trip(config):
+    """What goes into JSON comes out of it."""
+    assert from_json(Outer, json.loads(json.dumps(to_json(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"number": 1, "nmae": "b"}, "unknown field 'nmae'; did you mean 'name'"),
+        ({}, "the field 'number' is missing"),
+        ({"number": "1"}, "Outer.number: expected float, got '1'"),
+        ({"number": True}, "expected float, got True"),
+        ({"number": 1, "flag": 1}, "Outer.flag: expected bool"),
+        ({"number": 1, "kind": "three"}, "expected one of"),
+        ({"number": 1, "pair": [1, 2, 3]}, "Outer.pair: expected 2 items, got 3"),
+        ({"number": 1, "pair": [1, "2"]}, r"Outer.pair\[1\]: expected int"),
+        ({"number": 1, "inner": {"x": 1.5}}, "Outer.inner.x: expected int, got 1.5"),
+        ({"number": 1, "inner": 3}, "Outer.inner: expected an object"),
+        ({"number": 1, "table": {"a": {"y": 1}}}, "Outer.table.a: unknown field 'y'"),
+        ({"number": -1}, "Outer: number is at least 0"),
+        ({"number": 1, "type": "other"}, "no kinds"),
+        ([], "expected an object"),
+    ],
+)
+def test_errors_name_the_place(data, message):
+    """One line: which field, what was expected."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        from_json(Outer, data)
+    assert "\n" not in str(caught.value)
+
+
+def test_polymorphic_fields_carry_their_type():
+    """A model's configuration comes back as its own class."""
+    data = to_json(ConvLSTMConfig(hidden=(3,)))
+    assert data["type"] == "convlstm"
+    assert from_json(ModelConfig, data) == ConvLSTMConfig(hidden=(3,))
+    assert from_json(ModelConfig, {"type": "copy-last"}) == CopyLastConfig()
+    with pytest.raises(ConfigError, match="did you mean 'convlstm'"):
+        from_json(ModelConfig, {"type": "convlst"})
+    with pytest.raises(ConfigError, match="unexpected type"):
+        from_json(ModelConfig, {"type": ["convlstm"]})
+
+
+def test_experiment_round_trip():
+    """A whole experiment, with its stages in order."""
+    stage = TrainingConfig(steps=3, teacher_forcing=Schedule(1.0, 0.0, steps=10))
+    experiment = Experiment(
+        ConvLSTMConfig(), MovingDigits(root=Path("x")), 5, 7, {"b": stage, "a": TrainingConfig()}, 4
+    )
+    again = from_json(Experiment, json.loads(json.dumps(to_json(experiment))))
+    assert again == experiment
+    assert list(again.stages) == ["b", "a"]
+
+
+def test_experiment_checks_its_stages():
+    """A stage trains the experiment's own model."""
+    with pytest.raises(ConfigError, match="trains convlstm, not copy-last"):
+        Experiment(CopyLastConfig(), MovingDigits(), 5, 5, {"main": TrainingConfig()})
+    with pytest.raises(ConfigError, match="at least 1 frame"):
+        Experiment(CopyLastConfig(), MovingDigits(), 0, 5)
