@@ -24,7 +24,15 @@ DATA: dict[str, str] = {
     "arrays": "framecast.data.arrays:Arrays",
 }
 
-PRESETS: dict[str, str] = {}
+PRESETS: dict[str, str] = {
+    "convlstm/moving-mnist": "framecast.presets.convlstm:moving_mnist",
+    "convlstm/moving-mnist-forecaster": "framecast.presets.convlstm:moving_mnist_forecaster",
+    "convlstm/moving-mnist-small": "framecast.presets.convlstm:moving_mnist_small",
+    "convlstm/kth": "framecast.presets.convlstm:kth",
+    "convlstm/video-folder": "framecast.presets.convlstm:video_folder",
+    "convlstm/arrays": "framecast.presets.convlstm:arrays",
+    "convlstm/tiny": "framecast.presets.convlstm:tiny",
+}
 
 PROTOCOLS: dict[str, str] = {
     "moving-mnist/10-10": "framecast.evaluation.protocols:moving_mnist_10_10",

@@ -17,16 +17,17 @@ from framecast.schedules import Schedule
 class OptimizerConfig(Config):
     """An optimizer and its learning rate over time."""
 
-    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    kind: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     """Update rule, as in `torch.optim`."""
     learning_rate: float = 1e-3
     """Learning rate after the warm-up."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of Adam's moments; the first one is SGD's momentum."""
+    """Decay of Adam's moments; the first is also the momentum of SGD and RMSprop, the second
+    RMSprop's smoothing."""
     eps: float = 1e-8
     """Added to Adam's denominator."""
     weight_decay: float = 0.0
-    """L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`)."""
+    """Decoupled decay in `adamw`, L2 penalty in the others."""
     clip_norm: float | None = None
     """Largest norm of the gradient of all parameters together; None leaves it."""
     warmup: int = 0

@@ -20,7 +20,7 @@ from framecast.data.motion import MOTIONS, STARTS, Variant, draw, enlarge
 from framecast.errors import ConfigError, DataError
 from framecast.noise import mix
 
-Digits = Literal["mnist", "glyphs"]
+Digits = Literal["mnist", "glyphs", "mnist+glyphs"]
 Pool = Literal["split", "train"]
 
 HELD_OUT = 10_000
@@ -52,7 +52,8 @@ class MovingDigits(DataConfig):
     type: ClassVar[str] = "moving-digits"
 
     digits: Digits = "mnist"
-    """`mnist`: digits from the idx files in `root`. `glyphs`: drawn with a font, no root needed."""
+    """`mnist`: digits from the idx files in `root`. `glyphs`: drawn with a font, no root needed.
+    `mnist+glyphs`: every digit is one or the other, with equal chances."""
     variant: Variant = "srivastava"
     """How digits move: the generator of Srivastava et al., the two of SVG (32 px digits), or that
     of V3D-ConvLSTM's author."""
@@ -152,6 +153,8 @@ class MovingDigitsSource(Source):
             notes.append("digits are drawn with a font: figures compare with no published ones")
         else:
             notes += self._mnist_notes(len(idx.read_images(self.path)))
+        if config.digits == "mnist+glyphs":
+            notes.append("half of the digits are drawn with a font; published: none")
         published = PUBLISHED.get((config.variant, self.split), ())
         if published and len(self) not in published:
             usual = " or ".join(f"{n:,}" for n in published)
@@ -209,8 +212,11 @@ class MovingDigitsSource(Source):
     def digits(self) -> UInt8[np.ndarray, "n side side"]:
         """The images that sequences show, in the size in which they move; not to be written to."""
         shared, variant = self.config.pool == "train", self.config.variant
+        split = "train" if shared else self.split
         if self.path is None:
-            return _glyph_bank("train" if shared else self.split, variant)
+            return _glyph_bank(split, variant)
+        if self.config.digits == "mnist+glyphs":
+            return _mixed_bank(self.path, None if shared else self.split, split, variant)
         return _mnist_bank(self.path, None if shared else self.split, variant)
 
 
@@ -232,6 +238,14 @@ def _mnist_bank(
             )
         images = images[:-HELD_OUT] if split == "train" else images[-HELD_OUT:]
     return _sized(images, variant)
+
+
+@lru_cache(maxsize=8)
+def _mixed_bank(
+    path: Path, split: Split | None, glyphs: Split, variant: Variant
+) -> UInt8[np.ndarray, "n side side"]:
+    mnist, drawn = _mnist_bank(path, split, variant), _glyph_bank(glyphs, variant)
+    return np.concatenate([mnist, np.resize(drawn, mnist.shape)])
 
 
 def _sized(

@@ -5,17 +5,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from framecast.errors import TrainingError
 from framecast.stage import OptimizerConfig
 
 
 def build(config: OptimizerConfig, parameters: list[nn.Parameter]) -> Optimizer:
-    """The optimizer of a configuration; the trainer sets its learning rate in every step."""
+    """The optimizer of a configuration; the trainer sets its learning rate in every step.
+
+    Raises:
+        TrainingError: if there is nothing to train.
+    """
+    if not parameters:
+        raise TrainingError("a phase has no parameters to train; the stage freezes all of them")
     rate, decay = config.learning_rate, config.weight_decay
     if config.kind == "sgd":
         return SGD(parameters, lr=rate, momentum=config.betas[0], weight_decay=decay)
+    if config.kind == "rmsprop":
+        momentum, alpha = config.betas
+        return RMSprop(parameters, rate, alpha, config.eps, decay, momentum)
     kind = AdamW if config.kind == "adamw" else Adam
     return kind(parameters, lr=rate, betas=config.betas, eps=config.eps, weight_decay=decay)
 

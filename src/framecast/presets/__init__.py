@@ -1,0 +1,1 @@
+"""Presets: experiments as functions that return a complete configuration."""

@@ -1,0 +1,168 @@
+"""Experiments with ConvLSTM."""
+
+from framecast.data.arrays import Arrays
+from framecast.data.kth import Kth
+from framecast.data.moving_digits import MovingDigits
+from framecast.data.video_folder import VideoFolder
+from framecast.experiment import Experiment
+from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
+from framecast.schedules import Schedule
+from framecast.stage import OptimizerConfig
+
+EPOCH = 625
+"""Steps of 16 clips in an epoch of Moving-MNIST."""
+
+
+def moving_mnist() -> Experiment:
+    """Moving-MNIST 10→10 with the stack of four layers that later benchmarks quote at 15.08M."""
+    steps = 200 * EPOCH
+    return Experiment(
+        ConvLSTMConfig(),
+        MovingDigits(fixed_train=False),
+        context=10,
+        horizon=10,
+        stages={
+            "main": TrainingConfig(
+                steps=steps,
+                batch=16,
+                optimizer=OptimizerConfig(
+                    learning_rate=5e-4, warmup=1_000, schedule=_decay(steps, 1_000)
+                ),
+                teacher_forcing=Schedule(1.0, 0.0, steps=50_000),
+                validate_every=EPOCH,
+                checkpoint_every=EPOCH,
+            )
+        },
+    )
+
+
+def moving_mnist_forecaster() -> Experiment:
+    """Moving-MNIST 10→10 with the paper's encoder–forecaster, 5×5-128-64-64, 7,585,296 weights."""
+    return Experiment(
+        ConvLSTMConfig(
+            layout="forecaster",
+            hidden=(128, 64, 64),
+            bias=True,
+            peephole=True,
+            output="sigmoid",
+        ),
+        MovingDigits(),
+        context=10,
+        horizon=10,
+        stages={
+            "main": TrainingConfig(
+                steps=100 * EPOCH,
+                batch=16,
+                optimizer=OptimizerConfig(kind="rmsprop", learning_rate=1e-3, betas=(0.0, 0.9)),
+                loss="bce",
+                validate_every=EPOCH,
+                checkpoint_every=EPOCH,
+            )
+        },
+    )
+
+
+def moving_mnist_small() -> Experiment:
+    """Moving-MNIST 10→10 at a size for CPUs, on MNIST's digits and drawn ones: the shipped model."""
+    steps, warmup = 5_000, 200
+    return Experiment(
+        _small(channels=1),
+        MovingDigits(digits="mnist+glyphs", fixed_train=False),
+        context=10,
+        horizon=10,
+        stages={
+            "main": TrainingConfig(
+                steps=steps,
+                batch=8,
+                optimizer=OptimizerConfig(
+                    learning_rate=1.5e-3, clip_norm=1.0, warmup=warmup, schedule=_decay(steps)
+                ),
+                validate_every=250,
+                validation_clips=128,
+                checkpoint_every=100,
+            )
+        },
+    )
+
+
+def kth() -> Experiment:
+    """KTH 10→20 at 128×128, persons 1–16 for training, the stack of four layers."""
+    steps = 100_000
+    return Experiment(
+        ConvLSTMConfig(),
+        Kth(size=128),
+        context=10,
+        horizon=20,
+        stages={
+            "main": TrainingConfig(
+                steps=steps,
+                batch=16,
+                optimizer=OptimizerConfig(
+                    learning_rate=5e-4, warmup=1_000, schedule=_decay(steps, 1_000)
+                ),
+                teacher_forcing=Schedule(1.0, 0.0, steps=50_000),
+                validate_every=1_000,
+                checkpoint_every=1_000,
+            )
+        },
+    )
+
+
+def video_folder() -> Experiment:
+    """Videos of your own, 5→5 at 64×64 in colour, in minutes on a CPU; every field can be changed."""
+    steps = 600
+    return Experiment(
+        _small(channels=3),
+        VideoFolder(size=(64, 64), channels=3, stride=2),
+        context=5,
+        horizon=5,
+        stages={"main": _quick(steps)},
+    )
+
+
+def arrays() -> Experiment:
+    """Arrays of your own (radar, microscopy), 6→6 at 64×64; give the key and the range of values."""
+    steps = 600
+    return Experiment(
+        _small(channels=1),
+        Arrays(size=(64, 64)),
+        context=6,
+        horizon=6,
+        stages={"main": _quick(steps)},
+    )
+
+
+def tiny() -> Experiment:
+    """Drawn digits 5→5 with a very small network: no download, a few minutes on a CPU."""
+    return Experiment(
+        _small(channels=1, hidden=(24, 24)),
+        MovingDigits(digits="glyphs", train_size=2_000, validation_size=64),
+        context=5,
+        horizon=5,
+        stages={"main": _quick(400)},
+    )
+
+
+def _small(channels: int, hidden: tuple[int, ...] = (64, 64, 64, 64)) -> ConvLSTMConfig:
+    return ConvLSTMConfig(
+        channels=channels, hidden=hidden, kernel=3, bias=True, forget_bias=1.0, output="sigmoid"
+    )
+
+
+def _quick(steps: int) -> TrainingConfig:
+    return TrainingConfig(
+        steps=steps,
+        batch=8,
+        optimizer=OptimizerConfig(
+            learning_rate=1.5e-3, clip_norm=1.0, warmup=50, schedule=_decay(steps)
+        ),
+        validate_every=100,
+        validation_clips=64,
+        checkpoint_every=100,
+        sample_every=200,
+    )
+
+
+def _decay(steps: int, begin: int = 0) -> Schedule:
+    """Half a cosine down to nearly nothing at the last step."""
+    return Schedule(1.0, 0.01, begin=begin, steps=steps - begin, shape="cosine")
