@@ -72,7 +72,7 @@ class Kth(RecordedConfig):
     for 128 bilinear without antialiasing (PredRNN), for 64 bicubic with it (SVG).
 
     The whole dataset so has 12,386 windows of 20 frames for persons 1-16 and 5,045 of 30 for
-    17-25; the published counts (`PUBLISHED`) follow from no stride that we tried.
+    17-25, which are not the published counts (`PUBLISHED`): `notes` says so.
     """
 
     type: ClassVar[str] = "kth"

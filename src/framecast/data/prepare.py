@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from framecast.clip import DataConfig
 from framecast.data.prepared import (
     FORMAT_VERSION,
     Index,
@@ -57,7 +58,7 @@ class Preparation:
 
 
 def prepare(
-    config: RecordedConfig, target: Path, progress: Progress = lambda _done, _all, _name: None
+    config: DataConfig, target: Path, progress: Progress = lambda _done, _all, _name: None
 ) -> Preparation:
     """Convert the videos under `config.root` to the prepared form in `target`.
 
@@ -71,9 +72,11 @@ def prepare(
         progress: Called after every video.
 
     Raises:
-        DataError: if there is nothing to convert, `target` holds something else, or it cannot be
+        DataError: if the dataset is not one of videos, there is nothing to convert, `target` holds something else, or it cannot be
             written.
     """
+    if not isinstance(config, RecordedConfig):
+        raise DataError(f"{config.type} is no dataset of videos and needs no preparation")
     root = config.folder()
     if is_prepared(root):
         raise DataError(f"{root} is in the prepared form already; use it as it is")

@@ -197,14 +197,24 @@ def sha256(path: Path) -> str:
 
 
 def digest(path: Path) -> str:
-    """What tells originals apart, cheaply: size and both ends of a file, or a folder's listing."""
+    """What tells originals apart, cheaply.
+
+    Of a file its size and both its ends; of a folder the names and sizes of its files, and both
+    ends of the first, the middle and the last one.
+    """
     state = hashlib.sha256()
-    if path.is_dir():
-        for entry in sorted(path.iterdir()):
-            state.update(
-                f"{entry.name}\0{entry.stat().st_size}\n".encode("utf-8", "surrogateescape")
-            )
+    if not path.is_dir():
+        _add_ends(state, path)
         return state.hexdigest()
+    files = sorted(entry for entry in path.iterdir() if entry.is_file())
+    for file in files:
+        state.update(f"{file.name}\0{file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+    for place in sorted({0, len(files) // 2, len(files) - 1}) if files else ():
+        _add_ends(state, files[place])
+    return state.hexdigest()
+
+
+def _add_ends(state: Any, path: Path) -> None:
     size = path.stat().st_size
     state.update(f"{size}\n".encode())
     with path.open("rb") as file:
@@ -212,7 +222,6 @@ def digest(path: Path) -> str:
         if size > ENDS:
             file.seek(max(ENDS, size - ENDS))
             state.update(file.read())
-    return state.hexdigest()
 
 
 def _line(error: Exception) -> str:

@@ -26,6 +26,7 @@ from framecast.data.prepared import (
 from framecast.data.windows import Windows
 from framecast.errors import DataError, FramecastError, VideoError
 from framecast.video import FOLDER_FPS, FrameWarning, is_video, probe
+from framecast.video import frames as video_frames
 
 LISTED = 5
 """How many names a note spells out."""
@@ -248,22 +249,23 @@ def _children(folder: Path, files: bool) -> list[Path]:
 
 @lru_cache(maxsize=1 << 17)
 def _examine(config: RecordedConfig, video: Video, content: str) -> Recording:
-    first = next(config.decode(video.path, 0, 1))
+    height, width, _ = next(config.decode(video.path, 0, 1)).shape
     info = probe(video.path)
     rate = config.rate()
-    listed = info.frames if info.exact else None
-    if rate is not None and info.fps is not None:
-        listed = None if info.seconds is None else round(info.seconds * rate)
-    height, width, _ = first.shape
     own = info.fps or FOLDER_FPS
     recording = Recording(video.name, content, 0, height, width, rate or own)
-    if listed and _reaches(config, video.path, listed):
-        return replace(recording, frames=listed)
-    frames, fault = count_frames(config.decode(video.path, 0, None))
+    listed = info.frames
+    if rate is not None and info.fps is not None:
+        listed = None if info.seconds is None else round(info.seconds * rate)
+    # What a file lists may be an estimate, or more than it holds: look at its end.
+    for guess in () if listed is None else (listed, listed + 1, listed - 1):
+        if guess > 0 and _ends_with(config, video.path, guess):
+            return replace(recording, frames=guess)
+    frames, fault = count_frames(video_frames(video.path, fps=rate))
     return replace(recording, frames=frames, fault=fault.removeprefix(f"{video.path} "))
 
 
-def _reaches(config: RecordedConfig, path: Path, frames: int) -> bool:
+def _ends_with(config: RecordedConfig, path: Path, frames: int) -> bool:
     try:
         return len(list(config.decode(path, frames - 1, 2))) == 1
     except VideoError:
