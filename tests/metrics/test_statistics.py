@@ -1,0 +1,154 @@
+"""Streaming moments against numpy, the bootstrap against enumeration and theory."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framecast.errors import FramecastError
+from framecast.evaluation import statistics
+from framecast.evaluation.statistics import Accumulator, Moments, paired_bootstrap
+
+
+def scores(count: int, steps: int = 3, offset: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(0).normal(offset, 1, (count, steps))
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=6), st.sampled_from([0.0, 1e6]))
+def test_any_portions_give_numpys_moments(sizes: list[int], offset: float) -> None:
+    values = scores(sum(sizes), offset=offset)
+    cuts = list(itertools.accumulate(sizes))[:-1]
+    parts = np.split(values, cuts)
+    moments = Moments.of(parts[0])
+    for part in parts[1:]:
+        moments = moments.add(part)
+    backwards = Moments.of(parts[-1])
+    for part in parts[-2::-1]:
+        backwards = Moments.of(part).merge(backwards)
+    for found in (moments, backwards):
+        assert found.count == len(values)
+        np.testing.assert_allclose(found.mean, values.mean(0), rtol=1e-13)
+        np.testing.assert_allclose(
+            found.squares, ((values - values.mean(0)) ** 2).sum(0), rtol=1e-7, atol=1e-8
+        )
+
+
+def test_interval_is_the_normal_approximation() -> None:
+    values = scores(50)
+    summary = Moments.of(values).summary()
+    error = values.std(0, ddof=1) / math.sqrt(50)
+    np.testing.assert_allclose(summary.deviation, values.std(0, ddof=1))
+    np.testing.assert_allclose(summary.low, values.mean(0) - 1.959963984540054 * error)
+    np.testing.assert_allclose(summary.high, values.mean(0) + 1.959963984540054 * error)
+    wide = Moments.of(values).summary(level=0.99)
+    np.testing.assert_allclose(wide.high - wide.mean, 2.5758293035489004 * error)
+
+
+def test_interval_covers_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(1).normal(3, 2, (40, 4000))  # 4,000 experiments side by side
+    summary = Moments.of(draws).summary()
+    covered = ((summary.low <= 3) & (summary.high >= 3)).mean()
+    assert 0.93 < covered < 0.96
+
+
+def test_one_sequence_has_no_interval() -> None:
+    summary = Moments.of(scores(1)).summary()
+    assert np.isnan(summary.deviation).all()
+    assert np.isnan(summary.low).all()
+    np.testing.assert_array_equal(summary.mean, scores(1)[0])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_infinite_value_makes_its_step_infinite_alone(order: tuple[int, int]) -> None:
+    parts = [scores(4), scores(5)]
+    parts[0][2, 1] = np.inf
+    moments = Moments.of(parts[order[0]]).add(parts[order[1]])
+    summary = moments.summary()
+    assert summary.mean[1] == np.inf
+    assert np.isfinite(summary.mean[[0, 2]]).all()
+    assert np.isnan(summary.deviation[1])
+    assert np.isfinite(summary.low[[0, 2]]).all()
+
+
+def test_accumulators_by_key_and_process() -> None:
+    first, second, both = Accumulator(), Accumulator(), Accumulator()
+    values = {"psnr": scores(6), "ssim": scores(6, offset=5)}
+    for accumulator, rows in ((first, slice(0, 2)), (second, slice(2, 6))):
+        part = {key: value[rows].astype(np.float32) for key, value in values.items()}
+        accumulator.add(part)
+        both.add(part)
+    first.merge(second)
+    assert [key for key, _ in first] == ["psnr", "ssim"]
+    for key, summary in first.summaries().items():
+        assert summary.count == 6
+        assert summary.mean.dtype == np.float64
+        np.testing.assert_allclose(summary.mean, values[key].mean(0), rtol=1e-6)
+        np.testing.assert_allclose(summary.high, both.summaries()[key].high)
+    with pytest.raises(FramecastError, match="3 and 2 time steps"):
+        first.add({"psnr": scores(1, steps=2)})
+
+
+def test_no_values_change_nothing() -> None:
+    moments = Moments.of(scores(2))
+    assert moments.add(scores(0)) is moments
+    accumulator = Accumulator()
+    accumulator.add({"psnr": scores(0)})
+    assert accumulator.summaries() == {}
+
+
+def test_bootstrap_matches_all_resamples() -> None:
+    first, second = np.array([1.0, 5.0, 2.5, 7.0]), np.array([1.5, 3.0, 2.0, 7.5])
+    differences = first - second
+    means = np.array([np.mean(x) for x in itertools.product(differences, repeat=4)])
+    found = paired_bootstrap(first, second, seed=3, resamples=40_000)
+    assert found.difference == pytest.approx(differences.mean())
+    assert (found.sequences, found.resamples) == (4, 40_000)
+    share = (means > 0).mean() + 0.5 * (means == 0).mean()
+    assert found.share == pytest.approx(share, abs=0.01)
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert found.low == pytest.approx(low, abs=0.13)  # the means lie 1/8 apart
+    assert found.high == pytest.approx(high, abs=0.13)
+
+
+def test_bootstrap_of_many_sequences_is_the_normal_interval() -> None:
+    values = scores(400, steps=2, offset=1)
+    common = 100 * np.random.default_rng(2).normal(size=400)  # what both find equally hard
+    first, second = values[:, 0] + common, values[:, 1] * 0.5 + common
+    found = paired_bootstrap(first, second, seed=0)
+    expected = Moments.of((first - second)[:, None]).summary()
+    assert found.low == pytest.approx(expected.low[0], abs=0.01)
+    assert found.high == pytest.approx(expected.high[0], abs=0.01)
+    swapped = paired_bootstrap(second, first, seed=0)
+    assert swapped.difference == pytest.approx(-found.difference)
+    assert swapped.share == pytest.approx(1 - found.share)
+    narrow = paired_bootstrap(first, second, seed=0, level=0.5)
+    assert found.low < narrow.low < narrow.high < found.high
+
+
+def test_bootstrap_is_a_function_of_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = scores(30, steps=2).T
+    found = paired_bootstrap(first, second, seed=5, resamples=501)
+    assert paired_bootstrap(first, second, seed=5, resamples=501) == found
+    assert paired_bootstrap(first, second, seed=6, resamples=501) != found
+    monkeypatch.setattr(statistics, "PORTION", 100)
+    assert paired_bootstrap(first, second, seed=5, resamples=501) == found
+
+
+def test_equal_methods_are_tied() -> None:
+    found = paired_bootstrap(np.ones(5), np.ones(5), seed=0, resamples=100)
+    assert (found.difference, found.low, found.high, found.share) == (0, 0, 0, 0.5)
+
+
+def test_scores_that_cannot_be_paired_are_one_line() -> None:
+    unchecked = getattr(paired_bootstrap, "__wrapped__", paired_bootstrap)
+    with pytest.raises(FramecastError, match="3 and 2 sequences"):
+        unchecked(np.ones(3), np.ones(2), seed=0)
+    with pytest.raises(FramecastError, match="at least one"):
+        paired_bootstrap(np.ones(0), np.ones(0), seed=0)
+    infinite = np.array([1.0, np.inf])
+    for other in (np.ones(2), infinite):
+        with pytest.raises(FramecastError, match="not finite"):
+            paired_bootstrap(infinite, other, seed=0)
