@@ -229,6 +229,14 @@ def test_splits_use_the_digits_that_belong_to_them(small_mnist):
         assert 100 not in levels(shared, split)
 
 
+def test_digits_of_both_kinds_have_equal_chances(small_mnist):
+    source = MovingDigits(root=small_mnist, digits="mnist+glyphs").source("test", 4, 0)
+    bank, glyphs = source.digits(), {glyph.tobytes() for glyph in draw_glyphs("test")}
+    assert sum(image.tobytes() in glyphs for image in bank) == len(bank) / 2 == 30
+    assert sum((image == 100).all() for image in bank) == 30
+    assert any("half of the digits" in note for note in source.notes())
+
+
 def test_missing_digits_are_one_line_with_names_and_source(tmp_path):
     for root in (None, tmp_path):
         with pytest.raises(DataError, match=r"train-images-idx3-ubyte and t10k.*\.gz") as caught:
