@@ -147,6 +147,8 @@ class CodesConfig(StageConfig):
     """Of the networks."""
     critic: OptimizerConfig = OptimizerConfig(kind="sgd", betas=(0.5, 0.0), learning_rate=0.01)
     """Of the critic."""
+    noise: float = 0.5
+    """Part of the critic's values that are dropped."""
 
 
 class CodesStage(Stage, of=Dummy, name="codes"):
@@ -157,7 +159,9 @@ class CodesStage(Stage, of=Dummy, name="codes"):
 
     def __init__(self, config: CodesConfig, model: Dummy, context: int) -> None:
         super().__init__(config, model, context)
-        self.critic = nn.Sequential(nn.Linear(SIZE * SIZE, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+        self.critic = nn.Sequential(
+            nn.Linear(SIZE * SIZE, 4), nn.Dropout(config.noise), nn.Linear(4, 1)
+        )
         self.seen: list[tuple[Tensor, Tensor]] = []
 
     def frozen(self) -> list[nn.Module]:

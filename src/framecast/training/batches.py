@@ -1,5 +1,6 @@
 """Batches of a source for one process: of every training step, and of a validation."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader
 from framecast.clip import Key, Source, collate
 from framecast.data.order import Order
 from framecast.errors import ConfigError, FramecastError
+from framecast.training.signals import SIGNALS
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,19 @@ def _batches(source: Source, sampler: Any, workers: int) -> Iterator[Any]:
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
+        worker_init_fn=_outlive_signals,
     )
     try:
         yield from loader
     except FramecastError as error:
         raise type(error)(_message(str(error))) from None
+
+
+def _outlive_signals(worker: int) -> None:
+    """Leave signals to the training process: it ends its loaders when it has saved its work."""
+    del worker
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _message(text: str) -> str:

@@ -10,10 +10,12 @@ from typing import Any, Literal
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
-from lightning_fabric.plugins.environments import TorchElasticEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from framecast.errors import ConfigError
+
+_TENSORS: Any = torch.utils.deterministic  # pyright knows no attribute of it
 
 
 @dataclass(frozen=True)
@@ -82,21 +84,21 @@ def numerics(options: RunOptions, device: torch.device) -> Iterator[None]:
     """Set threads and determinism for a training, and put them back afterwards."""
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    filled = _TENSORS.fill_uninitialized_memory
     try:
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         if device.type == "cpu":
             torch.use_deterministic_algorithms(True)
             # filling every new tensor costs time; results do not depend on it
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            _TENSORS.fill_uninitialized_memory = False
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
             yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        _TENSORS.fill_uninitialized_memory = filled
 
 
 def _processes(options: RunOptions) -> tuple[int, int]:

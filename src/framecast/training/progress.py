@@ -2,7 +2,6 @@
 
 import sys
 import time
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -37,7 +36,7 @@ class Steps:
             )
             self._task = self._bar.add_task(stage, total=total, completed=done, rate="", text="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Steps":
         """Show."""
         if self._bar:
             self._bar.start()

@@ -50,7 +50,8 @@ def train(
     _check_stages(experiment)
     fabric = launch(options)
     folder = RunFolder(Path(out))
-    with numerics(options, fabric.device), StopSignals() as stop:
+    told = options.progress and fabric.is_global_zero
+    with numerics(options, fabric.device), StopSignals(told) as stop:
         place = Place(fabric, experiment, Sources(experiment), folder, options, stop)
         given = None if init is None else str(init)
         reached, init = _begin(place, resume, given)

@@ -125,7 +125,10 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
 
 
 def _check_same(path: Path, before: Json, now: Json) -> None:
-    changes = differences(before.get("experiment"), now["experiment"], "")
+    old, new = before.get("experiment", {}), now["experiment"]
+    changes = differences(old, new, "")
+    if not changes and list(old["stages"]) != list(new["stages"]):
+        changes = [("stages", list(old["stages"]), list(new["stages"]))]
     for field, old, new in changes:
         if field == "data.root":
             continue  # data may move; its fingerprint may not change

@@ -1,9 +1,10 @@
 """Being asked to stop: the first signal ends the step, the second one ends at once."""
 
 import signal
+import sys
 import threading
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,12 +29,13 @@ class StopSignals:
     Outside the main thread, where no handler can be set, it notes nothing.
     """
 
-    def __init__(self) -> None:
-        """Nothing has been received."""
+    def __init__(self, told: bool = False) -> None:
+        """Nothing has been received; `told` says on stderr when something is."""
         self.number = 0
+        self._told = told
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "StopSignals":
         """Listen."""
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
@@ -49,3 +51,5 @@ class StopSignals:
         del frame
         self.number = number
         self.__exit__()
+        if self._told:
+            sys.stderr.write("\nstopping after this step; again to stop at once\n")

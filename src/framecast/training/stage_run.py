@@ -256,9 +256,12 @@ class StageRun:
     # ---- checkpoints and models
 
     def _save(self) -> None:
+        if self.log and self.saved != self.trainer.done:
+            self._write_checkpoint(self.log)
+        self.saved = self.trainer.done
+
+    def _write_checkpoint(self, log: Log) -> None:
         trainer = self.trainer
-        if self.log is None or self.saved == trainer.done:
-            return
         state = Checkpoint(
             index=self.index,
             step=trainer.done,
@@ -267,11 +270,10 @@ class StageRun:
             average=trainer.average.state(),
             kept=self.kept,
             finished=self.finished,
-            log_bytes=self.log.sync(),
+            log_bytes=log.sync(),
         )
         keep = self.place.options.keep_checkpoints
         checkpoint.save(self.place.folder.checkpoints, state, keep)
-        self.saved = trainer.done
 
     def _restore(self, reached: Checkpoint) -> None:
         load_weights(self.trainer.stage, dict(reached.stage), f"stage {self.name!r}")

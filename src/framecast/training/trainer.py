@@ -1,7 +1,7 @@
 """The training step: phases outside, micro-batches inside."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from framecast.errors import TrainingError
 from framecast.noise import mix
-from framecast.stage import Stage
+from framecast.stage import Reducer, Stage
 from framecast.training import optimizers
 from framecast.training.average import WeightAverage
 
@@ -37,10 +37,12 @@ class Trainer:
         stage.register_forward_hook(_detach_logged)
         self.module = fabric.setup_module(stage)
         self.optimizers = {
-            phase: fabric.setup_optimizers(
-                optimizers.build(stage.optimizer(phase), self.parameters[phase])
-            )
-            for phase in stage.phases
+            phase: optimizers.build(stage.optimizer(phase), parameters)
+            for phase, parameters in self.parameters.items()
+        }
+        self._stepped: dict[str, Any] = {
+            phase: fabric.setup_optimizers(optimizer)
+            for phase, optimizer in self.optimizers.items()
         }
         self.average = WeightAverage(stage, stage.config.ema)
         stage.train()
@@ -63,13 +65,13 @@ class Trainer:
         for phase in self.stage.phases:
             prefix = f"{phase}/" if len(self.stage.phases) > 1 else ""
             values |= {prefix + key: v for key, v in self._phase(phase, micros).items()}
-        self.stage.after_step(self.done, self.fabric)
+        self.stage.after_step(self.done, cast("Reducer", self.fabric))
         self.average.update(self.done)
         self.done += 1
         return values
 
     def _phase(self, phase: str, micros: list[Any]) -> dict[str, float]:
-        parameters, optimizer = self.parameters[phase], self.optimizers[phase]
+        parameters = self.parameters[phase]
         config = self.stage.optimizer(phase)
         self.stage.requires_grad_(False)
         self._enable(phase)
@@ -80,10 +82,10 @@ class Trainer:
         if config.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
         rate = config.rate(self.done)
-        for group in optimizer.param_groups:
+        for group in self.optimizers[phase].param_groups:
             group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
+        self._stepped[phase].step()
+        self.optimizers[phase].zero_grad()
         return {**values, "learning_rate": rate}
 
     def _micro(self, phase: str, number: int, micros: list[Any]) -> dict[str, Tensor]:

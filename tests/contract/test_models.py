@@ -1,0 +1,290 @@
+"""What every registered model promises, on one tiny instance of each."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from framecast import registry
+from framecast.clip import Clip
+from framecast.config import from_json, to_json
+from framecast.errors import FramecastError
+from framecast.model import Model, ModelConfig, load
+from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
+from framecast.models.copy_last import CopyLastConfig
+from framecast.stage import Stage, StageConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A model at tiny size, with all of its stages."""
+
+    config: ModelConfig
+    stages: tuple[StageConfig, ...] = ()
+    size: tuple[int, int] = (8, 8)
+    channels: int = 1
+    context: int = 3
+
+
+CASES = {
+    "copy-last": Case(CopyLastConfig(), channels=3),
+    "convlstm": Case(
+        ConvLSTMConfig(hidden=(4, 3), kernel=3, patch=2), stages=(TrainingConfig(steps=1),)
+    ),
+    "convlstm, forecaster": Case(
+        ConvLSTMConfig(
+            layout="forecaster",
+            hidden=(4, 3),
+            kernel=3,
+            patch=2,
+            bias=True,
+            peephole=True,
+            output="sigmoid",
+        ),
+        stages=(TrainingConfig(steps=1, loss="bce"),),
+    ),
+}
+
+
+@pytest.fixture(params=CASES, ids=list(CASES))
+def case(request) -> Case:
+    """Each case in turn."""
+    return CASES[request.param]
+
+
+@pytest.fixture
+def model(case) -> Model:
+    """Its model, the same weights every time."""
+    torch.manual_seed(1)
+    return case.config.build().eval()
+
+
+def clip(case: Case, batch: int = 2, length: int = 6, seed: int = 0) -> Clip:
+    """Random frames of the case's size."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, length, case.channels, *case.size)
+    return Clip(torch.rand(shape, generator=generator))
+
+
+def test_every_registered_model_has_a_case():
+    """A model that is listed is tested; so are all of its stages."""
+    assert {case.config.type for case in CASES.values()} >= set(registry.MODELS)
+    for name in registry.MODELS:
+        tested = {s.type for c in CASES.values() if c.config.type == name for s in c.stages}
+        assert tested == {f"{name}/{stage}" for stage in registry.find("models", name).stages}
+
+
+@pytest.mark.parametrize("samples", [None, 3])
+def test_prediction_is_finite_and_shaped(case, model, samples):
+    """`s b t c h w`, unclipped and clipped."""
+    context = clip(case, length=case.context)
+    out = model.predict(context, 4, samples=samples)
+    assert out.unclipped.shape == (samples or 1, 2, 4, case.channels, *case.size)
+    assert out.unclipped.isfinite().all()
+    assert torch.equal(out.frames, out.unclipped.clamp(0, 1))
+
+
+def test_same_seed_same_result(case, model):
+    """Whatever the global generators did in between."""
+    context = clip(case, length=case.context)
+    first = model.predict(context, 3, samples=2, seed=5)
+    torch.manual_seed(123)
+    assert torch.equal(first.unclipped, model.predict(context, 3, samples=2, seed=5).unclipped)
+
+
+def test_a_sequence_alone_gets_what_it_gets_in_a_batch(case, model):
+    """Neither the other sequences nor further samples matter."""
+    context = clip(case, batch=3, length=case.context)
+    batch = model.predict(context, 3, samples=4, seed=2, sequences=[7, 8, 9]).unclipped
+    alone = model.predict(Clip(context.frames[1:2]), 3, samples=2, seed=2, sequences=[8]).unclipped
+    torch.testing.assert_close(alone[:, 0], batch[:2, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_longer_horizons_go_on(case, model):
+    """Any horizon, and the first frames of a long one are those of a short one."""
+    context = clip(case, length=case.context)
+    long, short = model.predict(context, 17), model.predict(context, 2)
+    assert long.unclipped.shape[2] == 17
+    assert long.unclipped.isfinite().all()
+    torch.testing.assert_close(long.unclipped[:, :, :2], short.unclipped, rtol=1e-4, atol=1e-5)
+
+
+def test_other_numbers_of_context_frames(case, model):
+    """From the fewest that the model takes to more than it looks at."""
+    for length in (model.expects.context_min, case.context + 5):
+        assert model.predict(clip(case, length=length), 2).unclipped.shape[2] == 2
+
+
+def test_odd_sizes(case, model):
+    """Frames are padded to what the network needs and cropped back."""
+    if model.expects.size is None:
+        odd = dataclasses.replace(case, size=(case.size[0] + 1, case.size[1] + 5))
+        frames = model.predict(clip(odd, length=case.context), 2).frames
+        assert frames.shape[-2:] == odd.size
+
+
+def test_teacher_forcing_is_causal(case, model):
+    """Changing frames after t leaves the outputs up to t as they are, bit for bit."""
+    original, length = clip(case), 6
+    before = model.teacher_forced(original)
+    assert before.shape[:2] == (2, length - 1)
+    for t in range(length - 1):
+        frames = original.frames.clone()
+        frames[:, t + 1 :] = clip(case, seed=t + 1).frames[:, t + 1 :]
+        after = model.teacher_forced(Clip(frames))
+        assert torch.equal(after[:, : t + 1], before[:, : t + 1])
+        if t + 1 < length - 1:
+            assert not torch.equal(after[:, t + 1 :], before[:, t + 1 :])
+
+
+def test_teacher_forcing_agrees_with_the_rollout(case, model):
+    """The first predicted frame is the same either way."""
+    original = clip(case)
+    forced = model.teacher_forced(original)
+    for length in range(model.expects.context_min, 6):
+        rolled = model.predict(Clip(original.frames[:, :length]), 1).unclipped[0, :, 0]
+        torch.testing.assert_close(forced[:, length - 1], rolled, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_independence(case, model):
+    """A sequence's prediction has no gradient from another sequence."""
+    frames = clip(case).frames.requires_grad_()
+    model.teacher_forced(Clip(frames))[0].sum().backward()
+    assert frames.grad is not None
+    assert frames.grad[1].abs().sum() == 0
+    assert frames.grad[0].abs().sum() > 0
+
+
+def test_saving_and_loading_is_bitwise(case, model, tmp_path):
+    """Weights, configuration, and so the prediction."""
+    model.save(tmp_path / "folder")
+    again = load(tmp_path / "folder")
+    context = clip(case, length=case.context)
+    assert again.config == case.config
+    before, after = (m.predict(context, 3, samples=2).unclipped for m in (model, again))
+    assert torch.equal(before, after)
+
+
+def test_configuration_round_trip(case):
+    """Through JSON, under its registered name."""
+    assert from_json(ModelConfig, to_json(case.config)) == case.config
+
+
+def test_refusals(case, model):
+    """What cannot be predicted is a line that names what is expected."""
+    context = clip(case, length=case.context)
+    name = case.config.type
+    with pytest.raises(FramecastError, match="horizon is at least 1"):
+        model.predict(context, 0)
+    with pytest.raises(FramecastError, match="samples is at least 1"):
+        model.predict(context, 1, samples=0)
+    with pytest.raises(FramecastError, match="b t c h w"):
+        model.predict(Clip(context.frames[0]), 1)
+    with pytest.raises(FramecastError, match="sequence numbers"):
+        model.predict(context, 1, sequences=[1])
+    if model.expects.channels is not None:
+        wrong = context.frames[:, :, :1].expand(-1, -1, 4, -1, -1)
+        with pytest.raises(FramecastError, match=f"{name} expects .* channels"):
+            model.predict(wrong, 1)
+
+
+def test_prediction_leaves_the_mode(case, model):
+    """A model in training goes on training after a prediction, also one that was cut short."""
+    model.train()
+    steps = model.stream(clip(case, length=case.context), 3)
+    next(steps)
+    assert not model.training
+    steps.close()
+    assert model.training
+
+
+@pytest.fixture(params=[(n, k) for n, c in CASES.items() for k in range(len(c.stages))], ids=str)
+def stage(request) -> tuple[Case, Stage]:
+    """Each stage of each case, in training mode."""
+    case = CASES[request.param[0]]
+    torch.manual_seed(2)
+    stage = case.stages[request.param[1]].build(case.config.build(), case.context)
+    return case, stage.train()
+
+
+def gradients(stage: Stage, phase: str, batch: Any) -> dict[str, bool]:
+    """Which parameters get a gradient in a phase, when only its own ask for one."""
+    own = {id(p) for p in stage.parameters_of(phase)}
+    for parameter in stage.parameters():
+        parameter.grad = None
+        parameter.requires_grad_(id(parameter) in own)
+    stage(phase, batch, 0)["total"].backward()
+    return {name: p.grad is not None for name, p in stage.named_parameters()}
+
+
+def test_gradients_reach_what_a_phase_trains(stage):
+    """Every parameter of a phase, none outside of it."""
+    case, trained = stage
+    for phase in trained.phases:
+        own = {id(p) for p in trained.parameters_of(phase)}
+        got = gradients(trained, phase, clip(case))
+        expected = {name: id(p) in own for name, p in trained.named_parameters()}
+        assert got == expected
+
+
+def test_every_parameter_is_trained_by_some_stage():
+    """A weight that nothing trains is a mistake."""
+    for case in CASES.values():
+        if not case.stages:
+            continue
+        model = case.config.build()
+        stages = [config.build(model, case.context) for config in case.stages]
+        trained = {id(p) for s in stages for phase in s.phases for p in s.parameters_of(phase)}
+        assert all(id(p) in trained for p in model.parameters())
+
+
+def test_losses_are_finite_and_repeatable(stage):
+    """The same seed gives the same losses, and the forward pass changes no state."""
+    case, trained = stage
+    before = {k: v.clone() for k, v in trained.state_dict().items()}
+    results = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        results.append(trained(trained.phases[0], clip(case), 0))
+    assert "total" in results[0]
+    for name, value in results[0].items():
+        assert value.ndim == 0
+        assert value.isfinite()
+        assert torch.equal(value, results[1][name])
+    assert all(torch.equal(v, before[k]) for k, v in trained.state_dict().items())
+
+
+def test_validation_scores(stage):
+    """Lower is better, the same every time, and no gradient is kept."""
+    case, trained = stage
+    trained.eval()
+    first, second = (trained.validate(clip(case)) for _ in range(2))
+    assert first["score"].isfinite()
+    assert torch.equal(first["score"], second["score"])
+    assert not first["score"].requires_grad
+
+
+def test_optimizers_are_configured(stage):
+    """Every phase has one, with a positive rate."""
+    _, trained = stage
+    assert all(trained.optimizer(phase).learning_rate > 0 for phase in trained.phases)
+
+
+def test_stage_configuration_round_trip(stage):
+    """Stages come back from JSON under `model/stage`."""
+    _, trained = stage
+    assert from_json(StageConfig, to_json(trained.config)) == trained.config
+
+
+@pytest.mark.parametrize("name", registry.names("presets"))
+def test_presets_are_complete(name):
+    """Every preset builds a configuration that JSON can hold, its model, and its stages."""
+    experiment = registry.find("presets", name)()
+    assert experiment.model.type == name.split("/")[0]
+    assert from_json(type(experiment), to_json(experiment)) == experiment
+    with torch.device("meta"):
+        model = experiment.model.build()
+        for stage in experiment.stages.values():
+            stage.build(model, experiment.context)
+    assert experiment.stages

@@ -1,0 +1,56 @@
+"""Small trainings of the dummy, and how to read what they leave."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from contract.dummy import CodesConfig, Dots, DummyConfig, PlainConfig, PriorConfig
+from framecast.experiment import Experiment
+from framecast.stage import StageConfig
+from framecast.training import RunOptions
+
+OPTIONS = RunOptions(accelerator="cpu", workers=0, progress=False)
+OFTEN = {"log_every": 1, "validate_every": 2, "checkpoint_every": 2, "sample_every": 0}
+Row = tuple[str, int, str, str]  # stage, step, split, name
+
+
+def experiment(**stages: StageConfig) -> Experiment:
+    """An experiment of given stages."""
+    return Experiment(DummyConfig(), Dots(), context=3, horizon=2, stages=stages)
+
+
+def plain(**fields: Any) -> Experiment:
+    """One stage without noise."""
+    return experiment(plain=PlainConfig(**{"steps": 4, "batch": 8, **OFTEN, **fields}))
+
+
+def chain() -> Experiment:
+    """Two stages: phases, noise, a codebook and an average; then a prior on cached codes."""
+    return experiment(
+        codes=CodesConfig(steps=5, batch=8, accumulate=2, ema=0.9, **OFTEN),
+        prior=PriorConfig(steps=5, batch=8, **{**OFTEN, "validate_every": 3}),
+    )
+
+
+def metrics(run: Path) -> dict[Row, float]:
+    """All values of a run's table."""
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    found = {(r["stage"], int(r["step"]), r["split"], r["name"]): float(r["value"]) for r in rows}
+    assert len(found) == len(rows), "a value is in the table twice"
+    return found
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    """Tensors of a model folder."""
+    return load_file(folder / "model.safetensors")
+
+
+def traces(run: Path) -> dict[str, bytes]:
+    """What two equal trainings leave, byte for byte."""
+    patterns = ("metrics.csv", "model/*", "stages/*/*", "checkpoints/*/*")
+    files = [path for pattern in patterns for path in run.glob(pattern)]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
