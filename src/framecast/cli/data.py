@@ -1,0 +1,173 @@
+"""`framecast data show|prepare|verify`: look at a dataset, convert it, check it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional
+
+from framecast import listing, registry
+from framecast.cli import terminal
+from framecast.cli.options import OUT, dispatch, parse
+from framecast.errors import DataError, FramecastError
+
+
+def run(argv: Sequence[str]) -> int:
+    """Find the verb's verb."""
+    actions = {
+        "show": (_show, "draw a few clips of a dataset and say what is in it"),
+        "prepare": (_prepare, "convert videos once, so that training reads them faster"),
+        "verify": (_verify, "check what was prepared against its checksums"),
+    }
+    code = dispatch("data", argv, actions)
+    if not argv or argv[0] in {"-h", "--help"}:
+        terminal.show(None, ["", terminal.listing(listing.datasets(), "dataset")], as_json=False)
+    return code
+
+
+def _show(argv: Sequence[str]) -> int:
+    from framecast.clip import DataConfig, Split
+
+    name, config, rest = _dataset(argv, "show")
+
+    @dataclass(frozen=True)
+    class Show:
+        """Draw a few clips of a dataset as a picture, and say what is in it."""
+
+        data: DataConfig
+        split: Split = "train"
+        """Which part of the dataset."""
+        frames: int = 10
+        """Frames of a clip."""
+        clips: int = 4
+        """Clips to draw, spread over the split."""
+        seed: int = 0
+        """Seed of what is drawn at random."""
+        out: Annotated[Path, OUT] = Path("out") / f"{name}.png"
+        """The picture to write."""
+        json: FlagCreatePairsOff[bool] = False
+        """Print one JSON document."""
+
+    options = _parse(Show, Show(config), f"show {name}", rest)
+    if options.frames < 1 or options.clips < 1:
+        raise FramecastError("--frames and --clips are at least 1")
+    source = options.data.source(options.split, options.frames, options.seed)
+    facts = _draw(source, options.clips, options.out)
+    document = {
+        "dataset": name,
+        "split": options.split,
+        "clips": len(source),
+        **facts,
+        "fixed": source.fixed,
+        "fingerprint": source.fingerprint(),
+        "notes": list(source.notes()),
+        "wrote": options.out,
+    }
+    terminal.show(document, _facts(document), options.json)
+    return 0
+
+
+def _draw(source: Any, wanted: int, out: Path) -> dict[str, Any]:
+    """Draw clips from all over a source, one per row, and describe them."""
+    from framecast.cli.sheet import save_rows
+
+    count = min(wanted, len(source))
+    chosen = sorted({round(i * (len(source) - 1) / max(count - 1, 1)) for i in range(count)})
+    clips = [source[(0, index)] for index in chosen]
+    frames = [clip.frames for clip in clips]
+    save_rows({source.name(i): list(f) for i, f in zip(chosen, frames, strict=True)}, out)
+    return {
+        "shapes": sorted({tuple(f.shape) for f in frames}),
+        "range": (min(float(f.min()) for f in frames), max(float(f.max()) for f in frames)),
+        "actions": clips[0].actions is not None,
+        "shown": [source.name(index) for index in chosen],
+    }
+
+
+def _facts(document: dict[str, Any]) -> list[str]:
+    shapes = ", ".join("x".join(map(str, shape)) for shape in document["shapes"])
+    epochs = "the same in every epoch" if document["fixed"] else "drawn anew in every epoch"
+    low, high = document["range"]
+    return [
+        f"{document['dataset']}, {document['split']}: {document['clips']:,} clips, {epochs}",
+        f"  frames, channels, height, width: {shapes}; values from {low:.3g} to {high:.3g}",
+        *(["  with actions"] if document["actions"] else []),
+        *[f"  {note}" for note in document["notes"]],
+        f"  fingerprint {document['fingerprint']}",
+        f"  wrote {document['wrote']}: {', '.join(document['shown'])}",
+    ]
+
+
+def _prepare(argv: Sequence[str]) -> int:
+    from framecast.clip import DataConfig
+    from framecast.data.prepare import prepare
+    from framecast.data.recorded import RecordedConfig
+
+    name, config, rest = _dataset(argv, "prepare")
+    if not isinstance(config, RecordedConfig):
+        raise DataError(f"{name} needs no preparing: it is read as it is")
+
+    @dataclass(frozen=True)
+    class Prepare:
+        """Convert the videos of a dataset once, so that training reads frames without decoding.
+
+        Interrupted, the same command goes on where it stopped. The prepared folder then serves as
+        --data.root. Videos that cannot be read are listed and left out.
+        """
+
+        data: DataConfig
+        out: Annotated[Path, OUT] = Path("prepared") / name
+        """The folder to write: new, empty, or of an earlier call."""
+        json: FlagCreatePairsOff[bool] = False
+        """Print one JSON document."""
+
+    options = _parse(Prepare, Prepare(config), f"prepare {name}", rest)
+    with terminal.progress("videos") as advance:
+        done = prepare(options.data, options.out, lambda number, total, _: advance(number, total))
+    lines = [
+        f"wrote {done.root}: {done.converted} videos converted, {done.kept} kept from before, "
+        f"{done.frames:,} frames, {done.bytes / 1e6:,.1f} MB",
+        *[f"  left out {video}: {reason}" for video, reason in done.unreadable.items()],
+        *[f"  kept {video} up to a fault: {reason}" for video, reason in done.damaged.items()],
+        f"next: --data.root {done.root}",
+    ]
+    terminal.show(asdict(done), lines, options.json)
+    return 1 if done.unreadable or done.damaged else 0
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check every array of a prepared folder against its checksum."""
+
+    root: Positional[Path]
+    """The prepared folder."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+def _verify(argv: Sequence[str]) -> int:
+    options = parse(Verify, "data verify", argv)
+    from framecast.data.prepare import verify
+
+    faults = verify(options.root)
+    lines = [f"{video}: {fault}" for video, fault in faults.items()]
+    sound = [f"{options.root} is sound"]
+    mend = ["run framecast data prepare again to mend it"]
+    terminal.show({"faults": faults}, [*lines, *mend] if lines else sound, options.json)
+    return 1 if faults else 0
+
+
+def _dataset(argv: Sequence[str], action: str) -> tuple[str, Any, list[str]]:
+    """The dataset that is named first, with its default configuration, and the other arguments."""
+    names = ", ".join(registry.names("data"))
+    if not argv or argv[0].startswith("-"):
+        raise FramecastError(f"name a dataset after framecast data {action}: {names}")
+    return argv[0], registry.find("data", argv[0])(), list(argv[1:])
+
+
+def _parse(cls: Any, default: Any, action: str, argv: list[str]) -> Any:
+    settings = (tyro.conf.HelptextFromCommentsOff,)
+    prog = f"framecast data {action}"
+    return tyro.cli(cls, prog=prog, args=argv, default=default, config=settings)

@@ -1,0 +1,244 @@
+"""A prediction for one video, written as it comes: the video, and a contact sheet beside it."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from framecast.cli.footage import Footage
+from framecast.cli.sheet import Sheet
+from framecast.cli.terminal import Advance
+from framecast.errors import FramecastError
+from framecast.model import Model
+from framecast.video import Writer
+
+MARK = (0.95, 0.45, 0.0)
+"""Colour of the border that `--mark` draws: red, green, blue."""
+GAP = 2
+"""Pixels between samples shown side by side."""
+
+Render = Callable[[Float[Tensor, "s c h w"]], Float[Tensor, "c h2 w2"]]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to predict and where to write it."""
+
+    out: Path
+    """`.mp4`, `.gif`, or a folder of PNG images."""
+    horizon: int
+    samples: int | None = None
+    seed: int = 0
+    mark: bool = False
+    """Draw a border on predicted frames."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far a prediction is from what the video shows. Squared errors are summed over the pixels
+    and channels of a frame, clipped to [0, 1], and averaged over frames and samples."""
+
+    frames: int
+    """Predicted frames that the video goes on for."""
+    mse: float
+    psnr: float
+    """Decibels of the mean squared error per pixel, for a range of 1."""
+    copy_last_mse: float
+    """The same for the last observed frame repeated."""
+    copy_last_psnr: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a prediction wrote."""
+
+    video: Path
+    written: tuple[Path, ...]
+    sheet: Path
+    context: int
+    horizon: int
+    samples: int | None
+    fps: float
+    size: tuple[int, int]
+    errors: Errors | None
+    """None where the video ends with the context."""
+    notes: tuple[str, ...]
+
+
+def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Outcome:
+    """Predict and write, frame by frame: memory does not grow with the horizon.
+
+    Raises:
+        FramecastError: if the model cannot take the video, or a file cannot be written.
+    """
+    context = footage.context
+    sheet_path = beside(wish.out)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    steps = model.stream(context.to(device), wish.horizon, samples=wish.samples, seed=wish.seed)
+    observed = context.frames[0]
+    sheet = Sheet(len(observed), wish.horizon, wish.samples or 1)
+    score = _Score(observed[-1])
+    with _sinks(wish, footage.fps) as sinks:
+        for frame in observed:
+            sheet.observe(frame)
+            sinks.write(frame.expand(wish.samples or 1, -1, -1, -1), predicted=False)
+        truths = chain(footage.future, repeat(None))
+        for number, (step, truth) in enumerate(zip(steps, truths, strict=False), 1):
+            frame = step.frame[:, 0].float().cpu().clamp(0, 1)
+            sinks.write(frame, predicted=True)
+            sheet.predict(frame, truth)
+            score.add(frame, truth)
+            advance(number, wish.horizon)
+    sheet.save(sheet_path)
+    errors = score.result()
+    return Outcome(
+        video=footage.path,
+        written=sinks.paths,
+        sheet=sheet_path,
+        context=len(observed),
+        horizon=wish.horizon,
+        samples=wish.samples,
+        fps=footage.fps,
+        size=(observed.shape[-2], observed.shape[-1]),
+        errors=errors,
+        notes=(*footage.notes, *_truth_note(errors, wish.horizon), *sinks.notes),
+    )
+
+
+def beside(out: Path) -> Path:
+    """The contact sheet's path beside an output."""
+    return out.with_suffix(".png") if out.suffix else out.with_name(f"{out.name}.png")
+
+
+class _Sinks:
+    """The files of one prediction."""
+
+    def __init__(self, wish: Wish, fps: float) -> None:
+        count = wish.samples or 1
+        self._mark = wish.mark
+        self._sinks: list[tuple[Writer, Render]]
+        if wish.out.suffix or count == 1:
+            self._sinks = [(Writer(wish.out, fps), tiled)]
+        else:
+            if wish.out.is_file():
+                raise FramecastError(f"{wish.out} is a file; give another name for the folder")
+            self._sinks = [
+                (Writer(wish.out / f"sample-{number}", fps), _picked(number))
+                for number in range(count)
+            ]
+
+    @property
+    def writers(self) -> list[Writer]:
+        return [writer for writer, _ in self._sinks]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(writer.path for writer in self.writers)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(note for writer in self.writers for note in writer.notes))
+
+    def write(self, frames: Float[Tensor, "s c h w"], predicted: bool) -> None:
+        if self._mark:
+            frames = marked(frames) if predicted else frames.expand(-1, 3, -1, -1)
+        for writer, render in self._sinks:
+            writer.append(render(frames))
+
+
+@contextmanager
+def _sinks(wish: Wish, fps: float) -> Iterator[_Sinks]:
+    sinks = _Sinks(wish, fps)
+    with ExitStack() as stack:
+        for writer in sinks.writers:
+            stack.enter_context(writer)
+        yield sinks
+
+
+def _picked(number: int) -> Render:
+    return lambda frames: frames[number]
+
+
+def tiled(frames: Float[Tensor, "s c h w"]) -> Float[Tensor, "c h2 w2"]:
+    """Samples side by side, in rows of about as many as there are rows."""
+    count, channels, height, width = frames.shape
+    if count == 1:
+        return frames[0]
+    across = math.ceil(math.sqrt(count))
+    down = math.ceil(count / across)
+    size = (down * (height + GAP) - GAP, across * (width + GAP) - GAP)
+    canvas = torch.full((channels, *size), 0.5)
+    for number, frame in enumerate(frames):
+        row, column = divmod(number, across)
+        top, left = row * (height + GAP), column * (width + GAP)
+        canvas[:, top : top + height, left : left + width] = frame
+    return canvas
+
+
+def marked(frames: Float[Tensor, "s c h w"]) -> Float[Tensor, "s 3 h w"]:
+    """Frames in colour with a thin border inside."""
+    frames = frames.expand(-1, 3, -1, -1).clone()
+    width = max(1, min(frames.shape[-2:]) // 64)
+    colour = torch.tensor(MARK)[:, None, None]
+    for edge in (slice(None, width), slice(-width, None)):
+        frames[:, :, edge, :] = colour
+        frames[:, :, :, edge] = colour
+    return frames
+
+
+@dataclass
+class _Score:
+    """Sums of squared errors, of a prediction and of the last observed frame."""
+
+    last: Float[Tensor, "c h w"]
+    frames: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def add(self, frame: Float[Tensor, "s c h w"], truth: Float[Tensor, "c h w"] | None) -> None:
+        if truth is None:
+            return
+        self.frames += 1
+        for number, guess in enumerate((frame, self.last[None])):
+            self.sums[number] += float((guess - truth).square().sum((1, 2, 3)).mean())
+
+    def result(self) -> Errors | None:
+        if not self.frames:
+            return None
+        means: list[float] = [total / self.frames for total in self.sums]
+        psnr = [_decibels(mean / self.last.numel()) for mean in means]
+        return Errors(self.frames, means[0], psnr[0], means[1], psnr[1])
+
+
+def _decibels(error: float) -> float:
+    return -10 * math.log10(max(error, 1e-10))
+
+
+def _truth_note(errors: Errors | None, horizon: int) -> list[str]:
+    if errors is None:
+        return ["the video ends with the context, so there is nothing to compare with"]
+    if errors.frames < horizon:
+        return [f"the video goes on for {errors.frames} of the {horizon} predicted frames"]
+    return []
+
+
+def summary(errors: Errors) -> str:
+    """One line on how good a prediction is, beside the last observed frame repeated."""
+    return (
+        f"squared error per frame {errors.mse:.1f} ({errors.psnr:.2f} dB) over {errors.frames} "
+        f"frames; the last frame repeated: {errors.copy_last_mse:.1f} "
+        f"({errors.copy_last_psnr:.2f} dB)"
+    )
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome for programs."""
+    from dataclasses import asdict
+
+    return asdict(outcome)

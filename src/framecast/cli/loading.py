@@ -1,0 +1,65 @@
+"""Models by what the user calls them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framecast import folder, listing, registry
+from framecast.errors import FolderError, FramecastError
+from framecast.model import Model, ModelConfig, load
+from framecast.registry import suggest
+
+
+def load_model(name: str, device: str = "cpu") -> Model:
+    """Load a shipped model, a model folder, a run, or a type that needs no weights.
+
+    Raises:
+        FramecastError: if there is none, or the device is not there.
+    """
+    place = checked_device(device)
+    if name not in registry.names("models"):
+        return load(checked_name(name), place)
+    with torch.device("meta"):
+        weightless = not any(True for _ in new_model(name).parameters())
+    if weightless:
+        return new_model(name).to(place).eval()
+    shipped = [known for known in folder.shipped() if known.startswith(f"{name}/")]
+    instead = " or ".join([*shipped, "a model folder"])
+    raise FolderError(f"{name} is a type of model and has no weights; give {instead}")
+
+
+def checked_name(name: str) -> str:
+    """A name that may stand for a model.
+
+    Raises:
+        FolderError: if nothing is called so, with the nearest names.
+    """
+    known = listing.models()
+    if name not in known and not Path(name).exists():
+        near = suggest(name, known)
+        raise FolderError(f"there is no model {name!r}, shipped or as a folder; {near}")
+    return name
+
+
+def new_model(name: str) -> Model:
+    """A model of a registered type, with its default configuration."""
+    config: Any = ModelConfig.resolve(name)
+    return config().build()
+
+
+def checked_device(name: str) -> torch.device:
+    """A device by name.
+
+    Raises:
+        FramecastError: if there is no such device on this machine.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        found = "cpu or cuda" if torch.cuda.is_available() else "cpu"
+        raise FramecastError(f"there is no device {name!r} here; use {found}") from None
+    if device.type == "meta":
+        raise FramecastError("the device meta computes nothing; use cpu")
+    return device

@@ -1,0 +1,130 @@
+"""`framecast models`: the models, or one of them in detail."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from tyro.conf import Positional
+
+from framecast import listing, registry
+from framecast.cli import terminal
+from framecast.cli.options import parse
+
+if TYPE_CHECKING:
+    from framecast.model import Model
+
+
+@dataclass(frozen=True)
+class Models:
+    """List the models: those that come with framecast, ready to predict, and the types to train.
+
+    With a name, describe one: its parts with their numbers of parameters, the frames it takes,
+    its configuration and its card.
+    """
+
+    name: Positional[str | None] = None
+    """A listed name, a model folder or a run."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print the list, or the description of one model."""
+    options = parse(Models, "models", argv)
+    if options.name is None:
+        _list(options.json)
+    else:
+        _describe(options.name, options.json)
+    return 0
+
+
+def _list(as_json: bool) -> None:
+    shipped = registry.shipped()
+    entries = [
+        {
+            "name": name,
+            "kind": "shipped" if name in shipped else "type",
+            "bytes": _bytes(shipped[name]) if name in shipped else None,
+            "summary": summary,
+        }
+        for name, summary in listing.models().items()
+    ]
+    rows = [(e["name"], _size(e["bytes"]), e["summary"]) for e in entries]
+    terminal.show(entries, [terminal.table(("model", "size", ""), rows)], as_json)
+
+
+def _describe(name: str, as_json: bool) -> None:
+    import torch
+
+    from framecast import folder
+    from framecast.cli.loading import checked_name, new_model
+    from framecast.config import to_json
+    from framecast.model import load
+
+    card = ""
+    if name in registry.names("models"):
+        with torch.device("meta"):
+            model = new_model(name)
+    else:
+        model, path = load(checked_name(name)), folder.locate(name)
+        card = _text(path / folder.CARD)
+    document = {
+        "name": name,
+        "type": model.config.type,
+        "parameters": model.parameter_count(),
+        "parts": {part: count for part, count in _parts(model).items() if count},
+        "expects": asdict(model.expects),
+        "stages": list(model.stages),
+        "config": to_json(model.config),
+        "about": model.about,
+        "card": card,
+    }
+    terminal.show(document, _lines(document), as_json)
+
+
+def _lines(document: dict[str, Any]) -> list[str | Table]:
+    counts = [(part, f"{count:,}") for part, count in document["parts"].items()]
+    counts.append(("in all", f"{document['parameters']:,}"))
+    summary = listing.models().get(document["name"], "")
+    return [
+        *[line for line in (document["card"].strip(), summary) if line][:1],
+        "",
+        terminal.table(("part", "parameters"), counts),
+        "",
+        _pairs("takes frames with", document["expects"]),
+        "",
+        _pairs("configuration", document["config"]),
+        "",
+        f"training stages: {', '.join(document['stages']) or 'none'}",
+        *[f"{key}: {value}" for key, value in document["about"].items()],
+    ]
+
+
+def _pairs(heading: str, pairs: dict[str, Any]) -> Table:
+    return terminal.table((heading, ""), [(key, str(value)) for key, value in pairs.items()])
+
+
+def _parts(model: "Model") -> dict[str, int]:
+    """Parameters of the parts, one level down where the model is a single network."""
+    parts, prefix = dict(model.named_children()), ""
+    while len(parts) == 1:
+        (name, only) = next(iter(parts.items()))
+        below = dict(only.named_children())
+        if not below:
+            break
+        parts, prefix = below, f"{prefix}{name}."
+    return {prefix + k: sum(p.numel() for p in part.parameters()) for k, part in parts.items()}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def _size(count: Any) -> str:
+    return "" if count is None else f"{count / 1e6:.1f} MB"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

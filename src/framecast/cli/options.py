@@ -1,0 +1,103 @@
+"""How options are read: the parser's settings, and the kinds of values that verbs share."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from framecast.errors import FramecastError
+from framecast.registry import suggest
+
+T = TypeVar("T")
+
+DEFAULT_MODEL = "convlstm/moving-mnist-small"
+
+SETTINGS = (
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.DisallowNone,
+    tyro.conf.HelptextFromCommentsOff,
+)
+
+
+def parse(cls: type[T], verb: str, argv: Sequence[str], **more: Any) -> T:
+    """Read the options of a verb into a dataclass, whose docstrings are the help.
+
+    Raises:
+        SystemExit: after `--help` (0), or a wrong option (2), which is explained in a box.
+    """
+    return tyro.cli(cls, prog=f"framecast {verb}", args=list(argv), config=SETTINGS, **more)
+
+
+def dispatch(
+    verb: str, argv: Sequence[str], actions: dict[str, tuple[Callable[[Sequence[str]], int], str]]
+) -> int:
+    """Run the action that the first word names: `framecast VERB ACTION …`.
+
+    Raises:
+        FramecastError: if there is no such action.
+    """
+    if not argv or argv[0] in {"-h", "--help"}:
+        width = max(map(len, actions))
+        lines = [f"  {name:<{width}}  {about}" for name, (_, about) in actions.items()]
+        heading = f"usage: framecast {verb} {'|'.join(actions)} …"
+        print("\n".join([heading, "", *lines, "", f"`framecast {verb} ACTION --help` says more."]))
+        return 0
+    if argv[0] not in actions:
+        raise FramecastError(f"{verb} has no {argv[0]!r}; {suggest(argv[0], actions)}")
+    return actions[argv[0]][0](argv[1:])
+
+
+def _text(read: Callable[[str], Any], write: Callable[[Any], str], metavar: str, kind: Any) -> Any:
+    """A kind of value that is written as one word."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=lambda value: isinstance(value, kind),
+        str_from_instance=lambda value: [write(value)],
+    )
+
+
+def read_start(text: str) -> int | float:
+    """`120` is a frame number, `12.5s` a time in seconds.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if re.fullmatch(r"\d+", text):
+        return int(text)
+    if re.fullmatch(r"\d+(\.\d*)?s|\.\d+s", text):
+        return float(text[:-1])
+    raise ValueError(f"{text!r} is neither a frame number like 120 nor a time like 12.5s")
+
+
+def read_size(text: str) -> tuple[int, int] | str:
+    """`native`, `model`, or `HxW` in pixels.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if text in ("native", "model"):
+        return text
+    match = re.fullmatch(r"(\d+)[x×](\d+)", text)
+    if match and min(map(int, match.groups())) > 0:
+        return int(match[1]), int(match[2])
+    raise ValueError(f"{text!r} is neither native, nor model, nor height x width like 240x320")
+
+
+def _write_size(size: tuple[int, int] | str) -> str:
+    return size if isinstance(size, str) else f"{size[0]}x{size[1]}"
+
+
+def _write_start(start: int | float) -> str:
+    return str(start) if isinstance(start, int) else f"{start:g}s"
+
+
+Start = Annotated[int | float, _text(read_start, _write_start, "FRAME|SECONDSs", (int, float))]
+Size = Annotated[
+    tuple[int, int] | Literal["native", "model"],
+    _text(read_size, _write_size, "native|model|HxW", (tuple, str)),
+]
+OUT = tyro.conf.arg(aliases=["-o"], metavar="PATH")

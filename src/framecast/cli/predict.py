@@ -1,0 +1,228 @@
+"""`framecast predict`: the next frames of videos."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from tyro.conf import Positional
+
+from framecast.cli import terminal
+from framecast.cli.options import DEFAULT_MODEL, OUT, Size, Start, parse
+from framecast.errors import FramecastError
+
+if TYPE_CHECKING:
+    from framecast.cli.forecast import Outcome, Wish
+    from framecast.model import Model
+
+DEFAULT_OUT = "out/{stem}-predicted.mp4"
+DEFAULT_HORIZON = 10
+MODEL = tyro.conf.arg(metavar="NAME|FOLDER")
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict the next frames of videos.
+
+    Writes for each video its context followed by the predicted frames, and beside it a contact
+    sheet (PNG) with time in columns, which also shows the true frames where the video goes on.
+    Several samples stand side by side in the video, and in folders of their own when frames are
+    written as images.
+    """
+
+    videos: Positional[tuple[Path, ...]]
+    """Video files, GIFs, folders of images (one video each) or folders of videos."""
+    model: Annotated[str, MODEL] = DEFAULT_MODEL
+    """A shipped model (see `framecast models`), a model folder or a training run."""
+    context: int | None = None
+    """Observed frames; as many as the model was trained with if not given."""
+    horizon: int | None = None
+    """Frames to predict; as many as the model was trained for if not given, else 10."""
+    samples: int | None = None
+    """Futures to draw; the model's point prediction if not given."""
+    seed: int = 0
+    """With the same seed, the same futures."""
+    start: Start = 0
+    """Where the context begins: a frame number, or a time such as 12.5s."""
+    size: Size = "model"
+    """What frames are resized to, aspect kept and centre cropped: the size that the model was
+    trained with, their own, or height x width."""
+    fps: float | None = None
+    """Frames per second to read and write at; the video's own if not given."""
+    out: Annotated[str, OUT] = DEFAULT_OUT
+    """An .mp4 or .gif file, or a folder for PNG images; {stem} becomes the video's name."""
+    mark: bool = False
+    """Draw a thin border on predicted frames."""
+    device: str = "cpu"
+    """Where to compute, for example cuda."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+@dataclass
+class Report:
+    """What became of each video."""
+
+    outcomes: list["Outcome"] = field(default_factory=list)
+    failures: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def code(self) -> int:
+        """0 where all succeeded, 1 where some did, 2 where none did."""
+        return (1 if self.outcomes else 2) if self.failures else 0
+
+
+def run(argv: Sequence[str]) -> int:
+    """Predict each video; those that fail are listed at the end."""
+    options = parse(Predict, "predict", argv)
+    from framecast.cli.footage import find_videos
+    from framecast.cli.loading import load_model
+
+    videos = find_videos(options.videos)
+    targets = outputs(videos, options.out)
+    check_inputs_safe(videos, targets)
+    wish = wish_of(options, targets[0])
+    model = load_model(options.model, options.device)
+    report = Report()
+    for video, out in zip(videos, targets, strict=True):
+        try:
+            report.outcomes.append(predict_one(model, video, options, replace(wish, out=out)))
+        except (FramecastError, OSError) as error:
+            if len(videos) == 1:
+                raise
+            from framecast.cli.main import explain
+
+            report.failures[video] = explain(error) or str(error)
+    terminal.show(_document(options.model, report), _lines(report), options.json)
+    for reason in report.failures.values():
+        terminal.note(f"framecast: error: {reason}")
+    return report.code
+
+
+def wish_of(options: Predict, out: Path) -> "Wish":
+    """What the options ask for.
+
+    Raises:
+        FramecastError: if a number is out of its range.
+    """
+    from framecast.cli.forecast import Wish
+
+    for name in ("context", "horizon", "samples"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise FramecastError(f"--{name} is at least 1, got {value}")
+    return Wish(
+        out=out,
+        horizon=options.horizon or DEFAULT_HORIZON,
+        samples=options.samples,
+        seed=options.seed,
+        mark=options.mark,
+    )
+
+
+def predict_one(
+    model: "Model", video: Path, options: Predict, wish: "Wish", context: int | None = None
+) -> "Outcome":
+    """Predict one video and write the result.
+
+    Args:
+        model: Loaded.
+        video: A file or a folder of images.
+        options: How the video is read.
+        wish: What to predict and where to write it.
+        context: Observed frames where the options leave it open.
+
+    Raises:
+        FramecastError: if it cannot be read, predicted or written.
+    """
+    from framecast.cli.footage import Reading, open_footage
+    from framecast.cli.forecast import forecast
+    from framecast.video import FrameWarning
+
+    reading = Reading(options.start, options.context or context, options.fps, options.size)
+    horizon = options.horizon or model.about.get("horizon") or DEFAULT_HORIZON
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        terminal.progress(video.name, horizon) as advance,
+    ):
+        warnings.simplefilter("always", FrameWarning)
+        footage = open_footage(video, model, reading)
+        outcome = forecast(model, footage, replace(wish, horizon=horizon), advance)
+    damage = tuple(str(w.message) for w in caught if issubclass(w.category, FrameWarning))
+    return replace(outcome, notes=(*outcome.notes, *damage))
+
+
+def outputs(videos: Sequence[Path], template: str) -> list[Path]:
+    """Where the result of each video goes.
+
+    Raises:
+        FramecastError: if several videos would go to one file.
+    """
+    single = len(videos) == 1
+    if not single and "{stem}" not in template:
+        if Path(template).suffix:
+            raise FramecastError(
+                f"{len(videos)} videos cannot go to one file; put {{stem}} into --out, "
+                f"for example --out {Path(template).with_name('{stem}' + Path(template).suffix)}"
+            )
+        template = f"{template}/{{stem}}"
+    return [Path(template.replace("{stem}", stem)) for stem in _stems(videos)]
+
+
+def check_inputs_safe(videos: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Refuse to write over a video that is read, or among its images.
+
+    Raises:
+        FramecastError: names the output.
+    """
+    from framecast.cli.forecast import beside
+
+    read = {video.resolve() for video in videos}
+    for target in targets:
+        for path in (target.resolve(), beside(target).resolve()):
+            if read & {path, path.parent} or any(path in video.parents for video in read):
+                raise FramecastError(f"{path} would overwrite an input; give another --out")
+
+
+def describe(outcome: "Outcome") -> list[str]:
+    """Lines on what was done and written."""
+    from framecast.cli.forecast import summary
+
+    height, width = outcome.size
+    samples = f", {outcome.samples} samples" if outcome.samples else ""
+    lines = [
+        f"{outcome.video}: {outcome.context} frames of {height}x{width} observed, "
+        f"{outcome.horizon} predicted{samples}",
+        *[f"  {note}" for note in outcome.notes],
+    ]
+    if outcome.errors:
+        lines.append(f"  {summary(outcome.errors)}")
+    return [*lines, *[f"  wrote {path}" for path in (*outcome.written, outcome.sheet)]]
+
+
+def _stems(videos: Sequence[Path]) -> list[str]:
+    """A name for each video, numbered where several have the same."""
+    seen: dict[str, int] = {}
+    stems: list[str] = []
+    for video in videos:
+        path = video.resolve()
+        stem = path.name if path.is_dir() else path.stem
+        seen[stem] = seen.get(stem, 0) + 1
+        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
+    return stems
+
+
+def _lines(report: Report) -> list[str]:
+    return [line for outcome in report.outcomes for line in describe(outcome)]
+
+
+def _document(model: str, report: Report) -> dict[str, Any]:
+    from framecast.cli.forecast import as_json
+
+    return {
+        "model": model,
+        "results": [as_json(outcome) for outcome in report.outcomes],
+        "failures": [{"video": v, "error": reason} for v, reason in report.failures.items()],
+    }

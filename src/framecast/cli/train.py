@@ -1,0 +1,178 @@
+"""`framecast train`: the experiment of a preset, with any field overridden."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import FlagCreatePairsOff
+
+from framecast import registry
+from framecast.cli import terminal
+from framecast.cli.options import OUT
+from framecast.errors import ConfigError, TrainingError
+
+HELP = """usage: framecast train PRESET [--data NAME] [--FIELD VALUE …] [--out RUN]
+       framecast train --resume RUN
+
+Train the model of a preset. Every field of the experiment can be overridden, for example
+--data.root FOLDER, --model.hidden 64 64, --stages.main.steps 200, --context 5, --seed 1.
+
+  framecast presets              lists the presets
+  framecast train PRESET --help  lists the fields of one, with their values
+  --data NAME                    takes another dataset (such as video-folder) than the preset's
+  --out RUN                      the run's folder; runs/PRESET if not given
+  --resume                       goes on with the run there
+  --init MODEL                   starts from the weights of a model folder or shipped model
+  --dry-run                      says what would be trained, and stops"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Train, or say what would be trained."""
+    if not argv or argv[0] in {"-h", "--help"}:
+        print(HELP)
+        return 0
+    subject, rest = _subject(list(argv))
+    kind, rest = _taken(rest, "--data")
+    experiment, out = _begin(subject, rest)
+    if kind is not None:
+        experiment = replace(experiment, data=registry.find("data", kind)())
+    settings = _parse(subject, experiment, out, rest)
+    if settings.dry_run:
+        return _plan(settings)
+    return _train(settings)
+
+
+def _train(settings: Any) -> int:
+    from framecast.training import Interrupted, train
+
+    try:
+        model = train(
+            settings.experiment,
+            settings.out,
+            resume=settings.resume,
+            init=settings.init,
+            options=settings.run,
+        )
+    except Interrupted as stop:
+        terminal.note(f"framecast: {stop}")
+        return stop.exit_code
+    lines = [
+        f"wrote {model}",
+        f"next: framecast predict VIDEO --model {settings.out}",
+        f"      framecast evaluate {settings.out} --protocol NAME   (framecast protocols)",
+    ]
+    terminal.show({"run": settings.out, "model": model}, lines, settings.json)
+    return 0
+
+
+def _plan(settings: Any) -> int:
+    from framecast.config import to_json
+    from framecast.training import plan
+
+    planned = plan(settings.experiment, settings.run)
+    rows = [
+        (
+            stage.name,
+            f"{stage.steps:,}",
+            f"{stage.trained:,} of {sum(stage.parameters.values()):,}",
+            f"{stage.seconds:.0f} s",
+            _duration(stage.seconds * stage.steps / 1000),
+            f"{stage.peak_bytes / 2**30:.1f} GiB",
+        )
+        for stage in planned.stages
+    ]
+    heading = ("stage", "steps", "parameters trained", "per 1,000 steps", "in all", "memory")
+    experiment = settings.experiment
+    lines = [
+        f"{experiment.model.type} on {experiment.data.type}, {experiment.context} frames observed "
+        f"and {experiment.horizon} predicted, on {planned.device}",
+        "",
+        terminal.table(heading, rows),
+        "",
+        f"training would take about {_duration(planned.seconds)} and write {settings.out}",
+    ]
+    document = {"experiment": to_json(experiment), "out": settings.out, "plan": asdict(planned)}
+    terminal.show(document, lines, settings.json)
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
+def _parse(subject: str | None, experiment: Any, out: Path, argv: list[str]) -> Any:
+    from framecast.experiment import Experiment
+    from framecast.training import RunOptions
+
+    @dataclass(frozen=True)
+    class Train:
+        """Train the model of a preset; every field can be overridden."""
+
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        run: Annotated[RunOptions, tyro.conf.arg(name="")]
+        out: Annotated[Path, OUT]
+        """The run's folder."""
+        resume: FlagCreatePairsOff[bool] = False
+        """Go on with the run in that folder."""
+        init: Annotated[str | None, tyro.conf.arg(metavar="NAME|FOLDER")] = None
+        """A shipped model, model folder or run whose weights training starts from."""
+        dry_run: FlagCreatePairsOff[bool] = False
+        """Say what would be trained, and stop."""
+        json: FlagCreatePairsOff[bool] = False
+        """Print one JSON document at the end."""
+
+    default = Train(experiment, RunOptions(), out)
+    prog = " ".join(["framecast train", *([subject] if subject else [])])
+    settings = (tyro.conf.HelptextFromCommentsOff,)
+    return tyro.cli(Train, prog=prog, args=argv, default=default, config=settings)
+
+
+def _subject(argv: list[str]) -> tuple[str | None, list[str]]:
+    """The preset or run that comes first, as in `PRESET …` or `--resume RUN …`, and the rest."""
+    if not argv[0].startswith("-"):
+        return argv[0], argv[1:]
+    if argv[0] == "--resume" and len(argv) > 1 and not argv[1].startswith("-"):
+        return argv[1], ["--resume", *argv[2:]]
+    return None, argv
+
+
+def _begin(subject: str | None, argv: list[str]) -> tuple[Any, Path]:
+    """The experiment to start from, and the default folder of its run."""
+    resume = "--resume" in argv
+    if subject is not None and subject in registry.names("presets"):
+        return registry.find("presets", subject)(), Path("runs") / subject.replace("/", "-")
+    if subject is None:
+        subject = _taken(argv, "-o", "--out")[0]
+        if subject is None or not resume:
+            raise ConfigError("name a preset (framecast presets), or a run with --resume --out RUN")
+    if resume:
+        return _stored(Path(subject)), Path(subject)
+    known = registry.names("presets")
+    raise ConfigError(f"there is no preset {subject!r}; {registry.suggest(subject, known)}")
+
+
+def _stored(run: Path) -> Any:
+    """The experiment of a run."""
+    from framecast.config import from_json
+    from framecast.experiment import Experiment
+    from framecast.folder import read_json
+    from framecast.training.run_folder import RunFolder
+
+    path = RunFolder(run).description
+    if not path.is_file():
+        raise TrainingError(f"{run} holds no run to resume; name the --out folder of a training")
+    return from_json(Experiment, read_json(path).get("experiment"), str(path))
+
+
+def _taken(argv: list[str], *names: str) -> tuple[str | None, list[str]]:
+    """The value of an option, and the other arguments."""
+    parser = argparse.ArgumentParser(prog="framecast train", add_help=False, allow_abbrev=False)
+    parser.add_argument(*names, dest="value")
+    found, rest = parser.parse_known_args(argv)
+    return found.value, rest
