@@ -72,8 +72,8 @@ def prepare(
         progress: Called after every video.
 
     Raises:
-        DataError: if the dataset is not one of videos, there is nothing to convert, `target` holds something else, or it cannot be
-            written.
+        DataError: if the dataset is not one of videos, there is nothing to convert, or `target`
+            holds something else or cannot be written.
     """
     if not isinstance(config, RecordedConfig):
         raise DataError(f"{config.type} is no dataset of videos and needs no preparation")

@@ -79,7 +79,9 @@ def read_index(root: Path) -> Index:
     try:
         index = from_json(Index, json.loads((root / INDEX).read_text("utf-8")))
     except (OSError, ValueError, ConfigError) as error:
-        raise DataError(f"{root / INDEX} cannot be read ({_line(error)}); prepare again") from None
+        raise DataError(
+            f"{root / INDEX} cannot be read ({_line(error)}); prepare again into a new folder"
+        ) from None
     if index.format_version > FORMAT_VERSION:
         raise DataError(
             f"{root} was prepared by a later framecast (format {index.format_version}); update it"
