@@ -1,6 +1,7 @@
 """What a video is, without decoding more than its first frame."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -71,8 +72,8 @@ def probe(path: str | Path) -> VideoInfo:
             height=first.width if turned else first.height,
             frames=frames,
             exact=exact,
-            fps=_rate(video, frames, seconds),
-            seconds=seconds,
+            fps=float(frames / seconds) if frames and seconds else video.rate,
+            seconds=None if seconds is None else float(seconds),
             rotation=rotation,
             codec=video.stream.codec_context.codec.canonical_name,
             pixel_format=first.format.name,
@@ -94,18 +95,14 @@ def _count(video: OpenVideo) -> tuple[int | None, bool]:
         if times:
             return len(times), True
     length = _length(video, None)
-    return (None if length is None else max(1, round(length * video.rate))), False
+    return (None if length is None else max(1, round(float(length) * video.rate))), False
 
 
-def _length(video: OpenVideo, frames: int | None) -> float | None:
-    if video.stream.duration:
-        return video.stream.duration * video.tick
-    if frames is not None and video.stream.average_rate:
-        return frames / float(video.stream.average_rate)
-    if video.container.duration:
-        return video.container.duration / av.time_base
-    return None
-
-
-def _rate(video: OpenVideo, frames: int | None, seconds: float | None) -> float | None:
-    return frames / seconds if frames and seconds else video.rate
+def _length(video: OpenVideo, frames: int | None) -> Fraction | None:
+    """Seconds, from the best that the file states."""
+    stream = video.stream
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    if frames is not None and stream.average_rate:
+        return frames / stream.average_rate
+    return Fraction(video.container.duration, av.time_base) if video.container.duration else None

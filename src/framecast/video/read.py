@@ -34,7 +34,7 @@ def frames(
     *,
     start: int | float = 0,
     count: int | None = None,
-    fps: float | None = None,
+    fps: float | int | None = None,
 ) -> Iterator[Frame]:
     """Stream a video: memory holds a few frames, whatever its length.
 
@@ -74,7 +74,7 @@ def read(
     *,
     start: int | float = 0,
     count: int | None = None,
-    fps: float | None = None,
+    fps: float | int | None = None,
     size: Size | None = None,
     channels: Literal[1, 3] = 3,
 ) -> Clip:
@@ -157,7 +157,7 @@ def _fill(
     slot.copy_(picture if size is None else fit(picture, size))
 
 
-def _check(start: int | float, count: int | None, fps: float | None) -> None:
+def _check(start: int | float, count: int | None, fps: float | int | None) -> None:
     if not (math.isfinite(start) and start >= 0):
         raise ValueError(f"a video starts at frame or second 0, not {start}")
     if count is not None and count < 1:
@@ -166,7 +166,7 @@ def _check(start: int | float, count: int | None, fps: float | None) -> None:
         raise ValueError(f"fps is a positive number of frames per second, not {fps}")
 
 
-def _resampled(shown: Iterator[Moment], fps: float, start: float | None) -> Iterator[Moment]:
+def _resampled(shown: Iterator[Moment], fps: float | int, start: float | None) -> Iterator[Moment]:
     """At each instant of a constant rate, the latest frame at or before it."""
     held: Moment | None = None
     origin, number = 0.0, 0

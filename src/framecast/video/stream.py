@@ -23,9 +23,10 @@ DEFAULT_RATE = 25.0
 """Frames per second of a stream that states neither times nor a rate."""
 
 # In these, every packet carries its time of display, and one packet is one frame.
-_TIMED_CONTAINERS = {"mov", "matroska"}
+_TIMED_CONTAINERS = {"mov", "matroska", "gif"}
 _FRAME_PER_PACKET = {
-    "h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg", "png", "ffv1", "prores", "dnxhd", "rawvideo",
+    "h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg", "png", "ffv1", "prores", "dnxhd",
+    "rawvideo", "gif",
 }  # fmt: skip
 # Each thread of a decoder holds frames of its own: 4 threads up to full HD, 1 for 4K.
 _THREADS = 4
@@ -249,10 +250,12 @@ def _timed(
     gap = 1 / video.rate
     last: float | None = None
     for number, frame in frames:
-        if origin is not None and frame.pts is not None:
-            seconds = (frame.pts - origin) * video.tick
+        if origin is None:
+            seconds = number / video.rate
+        elif frame.pts is None:
+            seconds = 0.0 if last is None else last + gap
         else:
-            seconds = number / video.rate if last is None else last + gap
+            seconds = (frame.pts - origin) * video.tick
         if last is not None and seconds > last:
             gap = seconds - last
         last = seconds
@@ -317,6 +320,8 @@ def _time_of(path: Path, number: int, origin: int) -> int | None:
 
 def _seek(video: OpenVideo, target: int) -> Iterator[av.VideoFrame] | None:
     """Decode from a key frame at or before `target`; None where the container finds none."""
+    if video.container.format.name == "gif":  # every frame is drawn on the ones before it
+        return None
     ask = target
     for _ in range(3):
         try:

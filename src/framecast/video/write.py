@@ -43,7 +43,7 @@ class Writer:
         count: frames written so far.
     """
 
-    def __init__(self, path: str | Path, fps: float):
+    def __init__(self, path: str | Path, fps: float | int):
         """Prepare; nothing is written before the `with` block.
 
         Args:
@@ -143,8 +143,9 @@ class Writer:
             return
         if self._temporary.is_dir():
             shutil.rmtree(self._temporary, ignore_errors=True)
-        else:
-            self._temporary.unlink(missing_ok=True)
+            return
+        with suppress(OSError):
+            self._temporary.unlink()
 
 
 class _Sink(ABC):
@@ -180,7 +181,7 @@ class _Images(_Sink):
 class _Container(_Sink):
     """What MP4 and GIF share: a PyAV container with one stream, made for the first frame's size."""
 
-    def __init__(self, path: Path, fps: float, notes: list[str]):
+    def __init__(self, path: Path, fps: float | int, notes: list[str]):
         self._fps = Fraction(fps).limit_denominator(10_000)
         self._notes = notes
         self._count = 0
