@@ -191,7 +191,6 @@ class Model(nn.Module, ABC):
         noise = Noise.of(seed, numbers, samples or 1, first_sample)
         return self._stream(clip, horizon, samples, noise, options)
 
-    @torch.no_grad()
     def _stream(
         self, clip: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
     ) -> Iterator[Step]:
@@ -199,8 +198,12 @@ class Model(nn.Module, ABC):
         self.eval()
         try:
             channels, height, width = clip.frames.shape[-3:]
-            adapted = self._adapt(clip)
-            for step in self.rollout(adapted, horizon, samples, noise, options):
+            steps = self.rollout(self._adapt(clip), horizon, samples, noise, options)
+            while True:
+                with torch.no_grad():  # not around the loop: a consumer may want gradients
+                    step = next(steps, None)
+                if step is None:
+                    break
                 frame = step.frame[..., :height, :width]
                 if frame.shape[2] != channels:
                     frame = frame.mean(2, keepdim=True)

@@ -193,7 +193,7 @@ class ConvLSTM(Model):
         return self._join(torch.cat(steps, 1))
 
     def unroll(
-        self, frames: Float[Tensor, "b t c h w"], context: int, forced: Bool[Tensor, "b t"]
+        self, frames: Float[Tensor, "b t c h w"], context: int, forced: Bool[Tensor, "b horizon"]
     ) -> Float[Tensor, "b t2 c h w"]:
         """Predict the frames after the first in training, with scheduled sampling.
 

@@ -63,7 +63,7 @@ def moving_mnist_forecaster() -> Experiment:
 
 
 def moving_mnist_small() -> Experiment:
-    """Moving-MNIST 10→10 at a size for CPUs, on MNIST's digits and drawn ones: the shipped model."""
+    """Moving-MNIST 10→10 at a size for CPUs, digits of MNIST and drawn ones: the shipped model."""
     steps, warmup = 5_000, 200
     return Experiment(
         _small(channels=1),
@@ -109,7 +109,7 @@ def kth() -> Experiment:
 
 
 def video_folder() -> Experiment:
-    """Videos of your own, 5→5 at 64×64 in colour, in minutes on a CPU; every field can be changed."""
+    """Videos of your own, 5→5 at 64×64 in colour, in minutes on a CPU; all can be changed."""
     steps = 600
     return Experiment(
         _small(channels=3),
@@ -121,7 +121,7 @@ def video_folder() -> Experiment:
 
 
 def arrays() -> Experiment:
-    """Arrays of your own (radar, microscopy), 6→6 at 64×64; give the key and the range of values."""
+    """Arrays of your own (radar, microscopy), 6→6 at 64×64; give their key and range."""
     steps = 600
     return Experiment(
         _small(channels=1),
