@@ -16,7 +16,7 @@ from framecast.cli.footage import Footage
 from framecast.cli.sheet import Sheet
 from framecast.cli.terminal import Advance
 from framecast.errors import FramecastError
-from framecast.model import Model
+from framecast.model import Model, Options
 from framecast.video import Writer
 
 MARK = (0.95, 0.45, 0.0)
@@ -38,6 +38,8 @@ class Wish:
     seed: int = 0
     mark: bool = False
     """Draw a border on predicted frames."""
+    options: Options | None = None
+    """The model's own."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
     context = footage.context
     sheet_path = beside(wish.out)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    steps = model.stream(context.to(device), wish.horizon, samples=wish.samples, seed=wish.seed)
+    steps = model.stream(
+        context.to(device), wish.horizon, samples=wish.samples, seed=wish.seed, options=wish.options
+    )
     observed = context.frames[0]
     sheet = Sheet(len(observed), wish.horizon, wish.samples or 1)
     score = _Score(observed[-1])

@@ -1,13 +1,16 @@
 """Models by what the user calls them."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from framecast import folder, listing, registry
+from framecast.config import from_json
 from framecast.errors import FolderError, FramecastError
-from framecast.model import Model, ModelConfig, load
+from framecast.model import Model, ModelConfig, Options, load
 from framecast.registry import suggest
 
 
@@ -46,6 +49,24 @@ def new_model(name: str) -> Model:
     """A model of a registered type, with its default configuration."""
     config: Any = ModelConfig.resolve(name)
     return config().build()
+
+
+def options_of(model: Model, pairs: Sequence[str]) -> Options:
+    """A model's own options from words like `temperature=0.7`.
+
+    Raises:
+        FramecastError: if a word has no `=`, or the model has no such option.
+    """
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise FramecastError(f"--options takes KEY=VALUE, got {pair!r}")
+        try:
+            given[key] = json.loads(value)
+        except ValueError:
+            given[key] = value
+    return from_json(model.options_type, given, f"--options of {model.config.type}")
 
 
 def checked_device(name: str) -> torch.device:

@@ -98,7 +98,7 @@ def _lines(document: dict[str, Any]) -> list[str | Table]:
         _pairs("configuration", document["config"]),
         "",
         f"training stages: {', '.join(document['stages']) or 'none'}",
-        *[f"{key}: {value}" for key, value in document["about"].items()],
+        *[f"{k}: {v}" for k, v in document["about"].items() if isinstance(v, str | int | float)],
     ]
 
 

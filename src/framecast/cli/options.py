@@ -1,5 +1,6 @@
 """How options are read: the parser's settings, and the kinds of values that verbs share."""
 
+import argparse
 import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
@@ -47,6 +48,14 @@ def dispatch(
     if argv[0] not in actions:
         raise FramecastError(f"{verb} has no {argv[0]!r}; {suggest(argv[0], actions)}")
     return actions[argv[0]][0](argv[1:])
+
+
+def taken(argv: Sequence[str], *names: str) -> tuple[str | None, list[str]]:
+    """The value of an option that decides which others there are, and the other arguments."""
+    parser = argparse.ArgumentParser(prog="framecast", add_help=False, allow_abbrev=False)
+    parser.add_argument(*names, dest="value")
+    found, rest = parser.parse_known_args(list(argv))
+    return found.value, rest
 
 
 def _text(read: Callable[[str], Any], write: Callable[[Any], str], metavar: str, kind: Any) -> Any:
@@ -101,3 +110,4 @@ Size = Annotated[
     _text(read_size, _write_size, "native|model|HxW", (tuple, str)),
 ]
 OUT = tyro.conf.arg(aliases=["-o"], metavar="PATH")
+OPTIONS = tyro.conf.arg(metavar="KEY=VALUE")

@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from framecast.cli import terminal
-from framecast.cli.options import DEFAULT_MODEL, OUT, Size, Start, parse
+from framecast.cli.options import DEFAULT_MODEL, OPTIONS, OUT, Size, Start, parse
 from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Predict:
     """Futures to draw; the model's point prediction if not given."""
     seed: int = 0
     """With the same seed, the same futures."""
+    options: Annotated[tuple[str, ...], OPTIONS] = ()
+    """The model's own options, for example temperature=0.7."""
     start: Start = 0
     """Where the context begins: a frame number, or a time such as 12.5s."""
     size: Size = "model"
@@ -139,6 +141,7 @@ def predict_one(
     """
     from framecast.cli.footage import Reading, open_footage
     from framecast.cli.forecast import forecast
+    from framecast.cli.loading import options_of
     from framecast.video import FrameWarning
 
     reading = Reading(options.start, options.context or context, options.fps, options.size)
@@ -149,7 +152,8 @@ def predict_one(
     ):
         warnings.simplefilter("always", FrameWarning)
         footage = open_footage(video, model, reading)
-        outcome = forecast(model, footage, replace(wish, horizon=horizon), advance)
+        wish = replace(wish, horizon=horizon, options=options_of(model, options.options))
+        outcome = forecast(model, footage, wish, advance)
     damage = tuple(str(w.message) for w in caught if issubclass(w.category, FrameWarning))
     return replace(outcome, notes=(*outcome.notes, *damage))
 

@@ -1,6 +1,5 @@
 """`framecast train`: the experiment of a preset, with any field overridden."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from framecast import registry
 from framecast.cli import terminal
-from framecast.cli.options import OUT
+from framecast.cli.options import OUT, taken
 from framecast.errors import ConfigError, TrainingError
 
 HELP = """usage: framecast train PRESET [--data NAME] [--FIELD VALUE …] [--out RUN]
@@ -35,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
         print(HELP)
         return 0
     subject, rest = _subject(list(argv))
-    kind, rest = _taken(rest, "--data")
+    kind, rest = taken(rest, "--data")
     experiment, out = _begin(subject, rest)
     if kind is not None:
         experiment = replace(experiment, data=registry.find("data", kind)())
@@ -148,7 +147,7 @@ def _begin(subject: str | None, argv: list[str]) -> tuple[Any, Path]:
     if subject is not None and subject in registry.names("presets"):
         return registry.find("presets", subject)(), Path("runs") / subject.replace("/", "-")
     if subject is None:
-        subject = _taken(argv, "-o", "--out")[0]
+        subject = taken(argv, "-o", "--out")[0]
         if subject is None or not resume:
             raise ConfigError("name a preset (framecast presets), or a run with --resume --out RUN")
     if resume:
@@ -168,11 +167,3 @@ def _stored(run: Path) -> Any:
     if not path.is_file():
         raise TrainingError(f"{run} holds no run to resume; name the --out folder of a training")
     return from_json(Experiment, read_json(path).get("experiment"), str(path))
-
-
-def _taken(argv: list[str], *names: str) -> tuple[str | None, list[str]]:
-    """The value of an option, and the other arguments."""
-    parser = argparse.ArgumentParser(prog="framecast train", add_help=False, allow_abbrev=False)
-    parser.add_argument(*names, dest="value")
-    found, rest = parser.parse_known_args(argv)
-    return found.value, rest

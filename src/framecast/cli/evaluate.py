@@ -1,0 +1,143 @@
+"""`framecast evaluate`: measure a model under a protocol."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.table import Table
+from tyro.conf import FlagCreatePairsOff
+
+from framecast import registry
+from framecast.cli import terminal
+from framecast.cli.options import OPTIONS, OUT, taken
+from framecast.errors import FramecastError
+
+if TYPE_CHECKING:
+    from framecast.evaluation.protocol import Protocol
+    from framecast.evaluation.result import Result
+
+HELP = """usage: framecast evaluate MODEL --protocol NAME [--data.root FOLDER] [--out FOLDER]
+
+Predict the sequences of a protocol and score them, with two baselines beside: the last observed
+frame and the mean of the observed frames, repeated.
+
+  framecast protocols                           lists the protocols
+  framecast evaluate MODEL --protocol NAME -h   lists all options, with their values"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Evaluate, print the table and say where the files are."""
+    if not argv or argv[0] in {"-h", "--help"}:
+        print(HELP)
+        return 0
+    if argv[0].startswith("-"):
+        raise FramecastError("name a model first: framecast evaluate MODEL --protocol NAME")
+    name, rest = taken(argv[1:], "--protocol")
+    if name is None:
+        raise FramecastError("add --protocol NAME; framecast protocols lists the names")
+    settings, protocol = _parse(argv[0], name, rest)
+    result = _evaluated(argv, protocol, settings)
+    from framecast.config import to_json
+
+    document = {"wrote": settings.out, "result": to_json(result)}
+    terminal.show(document, lines(result, settings.out), settings.json)
+    return 0
+
+
+def _evaluated(argv: Sequence[str], protocol: "Protocol", settings: Any) -> "Result":
+    from framecast.cli.loading import load_model, options_of
+    from framecast.evaluation.runner import evaluate
+
+    model = load_model(argv[0], settings.device)
+    with terminal.progress("sequences") as advance:
+        return evaluate(
+            model,
+            protocol,
+            limit=settings.limit,
+            batch=settings.batch,
+            seed=settings.seed,
+            out=settings.out,
+            weights=settings.weights,
+            device=settings.device,
+            options=options_of(model, settings.options),
+            command=shlex.join(["framecast", "evaluate", *argv]),
+            progress=advance,
+        )
+
+
+def lines(result: "Result", out: Path) -> list[str | Table]:
+    """The table with its notes, and where the files are."""
+    from framecast.evaluation.report import table
+
+    found = table(result)
+    return [
+        found.title,
+        terminal.table(found.columns, found.rows),
+        *[f"note: {note}" for note in found.notes],
+        f"{result.run.frames_per_second:.3g} frames predicted per second",
+        f"wrote {out}",
+    ]
+
+
+def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
+    """The options, and the protocol as they change it."""
+    from framecast.clip import DataConfig, Split
+
+    protocol = registry.find("protocols", name)()
+
+    @dataclass(frozen=True)
+    class Evaluate:
+        """Measure a model under a protocol.
+
+        A published protocol with changed fields is reported as modified.
+        """
+
+        data: DataConfig
+        split: Split = protocol.split
+        """The part of the data whose sequences are predicted."""
+        context: int | None = protocol.context
+        """Observed frames."""
+        horizon: int | None = protocol.horizon
+        """Predicted frames."""
+        samples: int | None = protocol.samples
+        """Futures per sequence; the model's point prediction if not given."""
+        metrics: str = protocol.metrics
+        """Name of the metric set."""
+        thresholds: tuple[float, ...] = protocol.thresholds
+        """Values, in the units of arrays, at which events are scored."""
+        limit: int | None = None
+        """Use only the first so many sequences; the result is marked as partial."""
+        batch: int = 32
+        """Futures predicted at a time."""
+        seed: int = 0
+        """Seed of the samples."""
+        options: Annotated[tuple[str, ...], OPTIONS] = ()
+        """The model's own options, for example temperature=0.7."""
+        weights: Path | None = None
+        """Folder of LPIPS weights."""
+        out: Annotated[Path, OUT] = Path("results") / _slug(f"{Path(model)}-{name}")
+        """The folder for results, curves, scores and pictures."""
+        device: str = "cpu"
+        """Where to compute, for example cuda."""
+        json: FlagCreatePairsOff[bool] = False
+        """Print one JSON document."""
+
+    given = tyro.cli(
+        Evaluate,
+        prog=f"framecast evaluate {model} --protocol {name}",
+        args=argv,
+        default=Evaluate(protocol.data),
+        config=(tyro.conf.HelptextFromCommentsOff,),
+    )
+    fields = ("data", "split", "context", "horizon", "samples", "metrics", "thresholds")
+    changed = {field: getattr(given, field) for field in fields}
+    if given.samples != protocol.samples:
+        changed["reduce"] = "mean" if (given.samples or 1) > 1 else "single"
+    return given, replace(protocol, **changed)
+
+
+def _slug(text: str) -> str:
+    return "-".join(part for part in text.replace("@", "-").split("/") if part not in ("", ".."))
