@@ -54,3 +54,17 @@ def traces(run: Path) -> dict[str, bytes]:
     patterns = ("metrics.csv", "model/*", "stages/*/*", "checkpoints/*/*")
     files = [path for pattern in patterns for path in run.glob(pattern)]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+def quiet() -> Experiment:
+    """All stages, without what differs between processes: noise."""
+    return experiment(
+        plain=PlainConfig(steps=4, batch=8, accumulate=2, ema=0.9, **OFTEN),
+        codes=CodesConfig(steps=5, batch=8, noise=0.0, **OFTEN),
+        prior=PriorConfig(steps=3, batch=4, **OFTEN),
+    )
+
+
+def uneven() -> Experiment:
+    """A batch that two processes cannot share."""
+    return plain(batch=6, accumulate=2)

@@ -181,3 +181,12 @@ def test_a_phase_without_parameters_is_refused() -> None:
 
     with pytest.raises(TrainingError, match="no parameters to train"):
         Trainer(launch(OPTIONS), Nothing(PlainConfig(), Dummy(DummyConfig()), 3), "it", 0)
+
+
+def test_weights_that_are_not_finite_are_not_saved() -> None:
+    it = trainer(PlainConfig())
+    it.check_weights()
+    with torch.no_grad():
+        it.stage.model.decoder.bias[1] = float("inf")
+    with pytest.raises(TrainingError, match=r"step 0: model\.decoder\.bias is not finite"):
+        it.check_weights()

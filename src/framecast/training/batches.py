@@ -29,18 +29,21 @@ class MicroBatches:
                 yield keys[first : first + size]
 
 
-def training_steps(source: Source, order: Order, parts: int, workers: int) -> Iterator[list[Any]]:
-    """The micro-batches of step after step, on the CPU, without end.
+def check_shares(batch: int, parts: int, world: int) -> None:
+    """Refuse a batch that cannot be dealt out.
 
     Raises:
-        ConfigError: if a process's share of a batch cannot be cut into `parts`.
+        ConfigError: if `batch` clips are no `parts` equal micro-batches for each of `world` processes.
     """
-    share = order.batch // order.world
-    if share % parts:
+    if batch % (world * parts):
         raise ConfigError(
-            f"a batch of {order.batch} over {order.world} processes cannot be split into {parts} "
-            "micro-batches; change batch or accumulate"
+            f"a batch of {batch} cannot be shared by {world} processes in {parts} micro-batches "
+            f"each; choose a multiple of {world * parts}"
         )
+
+
+def training_steps(source: Source, order: Order, parts: int, workers: int) -> Iterator[list[Any]]:
+    """The micro-batches of step after step, on the CPU, without end."""
     batches = _batches(source, MicroBatches(order, parts), workers)
     while True:
         yield [next(batches) for _ in range(parts)]

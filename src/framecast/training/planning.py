@@ -93,6 +93,7 @@ def _stage(
     fabric: Fabric, experiment: Experiment, name: str, clips: Source, world: int
 ) -> StagePlan:
     config = experiment.stages[name]
+    batches.check_shares(config.batch, config.accumulate, world)
     model = initial_model(experiment)
     stage = config.build(model, experiment.context)
     trainer = Trainer(fabric, stage, name, experiment.seed)

@@ -13,6 +13,7 @@ from framecast.errors import FramecastError, TrainingError
 from framecast.experiment import Experiment
 from framecast.folder import Json
 from framecast.training import checkpoint, run_folder
+from framecast.training.batches import check_shares
 from framecast.training.checkpoint import Checkpoint, Tensors
 from framecast.training.options import RunOptions, launch, numerics
 from framecast.training.run_folder import RunFolder
@@ -47,8 +48,8 @@ def train(
         Interrupted: after SIGINT or SIGTERM, when a checkpoint has been saved.
     """
     options = options or RunOptions()
-    _check_stages(experiment)
     fabric = launch(options)
+    _check_stages(experiment, fabric.world_size)
     folder = RunFolder(Path(out))
     told = options.progress and fabric.is_global_zero
     with numerics(options, fabric.device), StopSignals(told) as stop:
@@ -120,9 +121,10 @@ def _weights_of(init: str, experiment: Experiment) -> Tensors:
     return model.state_dict()
 
 
-def _check_stages(experiment: Experiment) -> None:
+def _check_stages(experiment: Experiment, world: int) -> None:
     if not experiment.stages:
         raise TrainingError(f"{experiment.model.type} has no stages here, so nothing is trained")
-    for name in experiment.stages:
+    for name, stage in experiment.stages.items():
+        check_shares(stage.batch, stage.accumulate, world)
         if Path(name).name != name or name.startswith("."):
             raise TrainingError(f"the stage {name!r} cannot name a folder; rename it")

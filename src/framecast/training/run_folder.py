@@ -110,6 +110,7 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
     if path.exists() and not path.is_dir():
         raise TrainingError(f"{path} is a file; choose a folder for the run")
     if not folder.in_use():
+        folder.sweep(())
         _write(folder, description)
         return description
     if not folder.description.is_file():

@@ -2,8 +2,9 @@
 
 import importlib.util
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -29,6 +30,7 @@ from framecast.training.signals import Interrupted, StopSignals
 from framecast.training.trainer import Trainer
 from framecast.training.validation import SCORE, validate
 
+T = TypeVar("T")
 PICTURED_CLIPS = 2
 
 
@@ -131,7 +133,7 @@ class StageRun:
         shown = self.place.options.progress and self.fabric.is_global_zero
         with Steps(self.name, total, trainer.done, shown) as progress:
             while trainer.done < total:
-                values = self._step(next(steps))
+                values = self._guard(lambda: self.trainer.step(next(steps)))
                 progress.advance(trainer.done, self._between(values))
                 stopped = self._agreed(self.place.stop.number)
                 if stopped or self._due(self.config.checkpoint_every):
@@ -143,9 +145,10 @@ class StageRun:
                         stopped,
                     )
 
-    def _step(self, micros: list[Any]) -> dict[str, float]:
+    def _guard(self, work: Callable[[], T]) -> T:
+        """Say how to go on after what cannot go on."""
         try:
-            return self.trainer.step(micros)
+            return work()
         except TrainingError as error:
             raise TrainingError(f"{error}; lower the learning rate; {self._way_on()}") from None
 
@@ -256,6 +259,7 @@ class StageRun:
     # ---- checkpoints and models
 
     def _save(self) -> None:
+        self._guard(self.trainer.check_weights)
         if self.log and self.saved != self.trainer.done:
             self._write_checkpoint(self.log)
         self.saved = self.trainer.done

@@ -115,6 +115,18 @@ class Trainer:
             f"stage {self.name!r}, step {self.done + 1}: {', '.join(culprits)}{of} is not finite"
         )
 
+    def check_weights(self) -> None:
+        """Refuse to go on from weights that no checkpoint should hold.
+
+        Raises:
+            TrainingError: names the first parameter that is not finite.
+        """
+        for name, parameter in self.stage.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                raise TrainingError(
+                    f"stage {self.name!r}, step {self.done}: {name} is not finite any more"
+                )
+
     def _enable(self, phase: str) -> None:
         for parameter in self.parameters[phase]:
             parameter.requires_grad_(True)

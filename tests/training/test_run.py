@@ -1,0 +1,323 @@
+"""Whole trainings, in one process."""
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from dummy_runs import OFTEN, OPTIONS, chain, experiment, metrics, plain, traces, weights
+
+import framecast
+from contract.dummy import Dots, DummyConfig, PlainConfig
+from framecast.errors import ConfigError, TrainingError
+from framecast.stage import OptimizerConfig
+from framecast.training import Interrupted, RunOptions, train
+from framecast.training.trainer import Trainer
+
+At = Callable[[int, Callable[[Trainer], None]], None]
+
+
+@pytest.fixture
+def after_step(monkeypatch: pytest.MonkeyPatch) -> At:
+    """Do something in the middle of a run, when so many steps of a stage are done."""
+    real = Trainer.step
+
+    def arrange(number: int, act: Callable[[Trainer], None]) -> None:
+        def step(self: Trainer, micros: list[Any]) -> dict[str, float]:
+            values = real(self, micros)
+            if self.done == number:
+                monkeypatch.setattr(Trainer, "step", real)
+                act(self)
+            return values
+
+        monkeypatch.setattr(Trainer, "step", step)
+
+    return arrange
+
+
+def send(number: int) -> Callable[[Trainer], None]:
+    return lambda _: os.kill(os.getpid(), number)
+
+
+def test_a_run_leaves_what_it_says(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(chain(), run, options=OPTIONS) == run / "model"
+    facts = json.loads((run / "experiment.json").read_text())
+    assert facts["experiment"]["stages"]["codes"]["ema"] == 0.9
+    assert facts["versions"]["torch"] == torch.__version__
+    assert facts["machine"]["world_size"] == 1
+    assert set(facts["data"]) == {"train", "validation"}
+    model = framecast.load(run)
+    table = metrics(run)
+    best = min((v, r[1]) for r, v in table.items() if r[0] == "prior" and r[3] == "score")
+    assert model.about == {
+        "context": 3,
+        "horizon": 2,
+        "data": "dots",
+        "stages": [
+            {**model.about["stages"][0], "name": "codes", "type": "dummy/codes"},
+            {"name": "prior", "type": "dummy/prior", "step": best[1], "score": best[0]},
+        ],
+        "score": best[0],
+        "seed": 0,
+        "framecast": framecast.__version__,
+    }
+    assert "| prior | dummy/prior | 5 |" in (run / "model" / "README.md").read_text()
+    assert list((run / "tensorboard" / "codes").glob("events.*"))
+    steps = {row[1] for row in table if row[0] == "codes" and row[2] == "train"}
+    assert steps == {1, 2, 3, 4, 5}
+    assert {r[1] for r in table if r[:3:2] == ("prior", "validation")} == {3, 5}
+    names = {row[3] for row in table if row[0] == "codes" and row[2] == "train"}
+    assert {"predictor/total", "predictor/error", "critic/total", "critic/learning_rate"} <= names
+
+
+def test_a_stage_starts_from_the_best_weights_of_the_one_before(tmp_path: Path) -> None:
+    train(chain(), tmp_path, options=OPTIONS)
+    before, after = weights(tmp_path / "stages" / "codes"), weights(tmp_path / "model")
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert kept == set(before) - {"prior.weight"}
+
+
+def test_training_is_repeatable_and_independent_of_loader_processes(tmp_path: Path) -> None:
+    train(chain(), tmp_path / "a", options=OPTIONS)
+    torch.manual_seed(99)
+    train(chain(), tmp_path / "b", options=OPTIONS)
+    assert traces(tmp_path / "a") == traces(tmp_path / "b")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_loader_processes_change_nothing_and_outlive_a_signal(
+    tmp_path: Path, after_step: At
+) -> None:
+    options = replace(OPTIONS, workers=2)
+
+    def signal_all(_: Trainer) -> None:
+        for child in multiprocessing.active_children():
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    data = Dots(clips=10, fixed=False)
+    each = replace(plain(steps=6), data=data)
+    after_step(3, signal_all)
+    with pytest.raises(Interrupted):
+        train(each, tmp_path / "a", options=options)
+    train(each, tmp_path / "a", resume=True, options=options)
+    train(each, tmp_path / "b", options=OPTIONS)
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+
+
+@pytest.mark.parametrize("kept", ["best", "last"])
+def test_the_best_weights_are_kept_or_the_last(tmp_path: Path, kept: str) -> None:
+    fast = OptimizerConfig(kind="sgd", betas=(0.9, 0.0), learning_rate=3.0)
+    train(plain(optimizer=fast, keep=kept, steps=9), tmp_path, options=OPTIONS)
+    scores = {
+        row[1]: v for row, v in metrics(tmp_path).items() if row[2:] == ("validation", "score")
+    }
+    assert list(scores) == [2, 4, 6, 8, 9]
+    assert min(scores, key=scores.__getitem__) != 9, "the case tells the two apart"
+    step = 9 if kept == "last" else min(scores, key=scores.__getitem__)
+    about = framecast.load(tmp_path).about
+    assert (about["score"], about["stages"][0]["step"]) == (scores[step], step)
+
+
+def test_what_is_kept_is_what_was_validated(tmp_path: Path) -> None:
+    """The kept weights, averages included, score what the table says."""
+    each = plain(ema=0.9, validation_clips=5, batch=2)
+    train(each, tmp_path, options=OPTIONS)
+    model = framecast.load(tmp_path)
+    source = each.source("validation")
+    frames = torch.stack([source[0, index].frames for index in range(5)])
+    error = (model.teacher_forced(framecast.Clip(frames)) - frames[:, 1:]).square().mean()
+    assert error.item() == pytest.approx(model.about["score"], rel=1e-5)
+    last = weights(tmp_path / "model")["encoder.weight"]
+    checkpoint = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    live = framecast.folder.read_tensors(checkpoint / "stage.safetensors")
+    assert not torch.equal(last, live["model.encoder.weight"])
+
+
+def test_without_validation_all_clips_train_and_the_last_weights_stay(tmp_path: Path) -> None:
+    train(replace(plain(), validation=False), tmp_path, options=OPTIONS)
+    assert not any(row[2] == "validation" for row in metrics(tmp_path))
+    about = framecast.load(tmp_path).about
+    assert (about["score"], about["stages"][0]["step"]) == (None, 4)
+
+
+def test_a_signal_ends_the_step_and_the_run_goes_on_bit_for_bit(
+    tmp_path: Path, after_step: At
+) -> None:
+    train(chain(), tmp_path / "whole", options=OPTIONS)
+    after_step(3, send(signal.SIGTERM))
+    with pytest.raises(Interrupted, match=r"step 3 of stage 'codes'; .* --resume --out") as caught:
+        train(chain(), tmp_path / "run", options=OPTIONS)
+    assert caught.value.exit_code == 143
+    after_step(1, send(signal.SIGINT))
+    with pytest.raises(Interrupted, match="step 1 of stage 'prior'") as caught:
+        train(chain(), tmp_path / "run", resume=True, options=OPTIONS)
+    assert caught.value.exit_code == 130
+    train(chain(), tmp_path / "run", resume=True, options=OPTIONS)
+    whole, run = traces(tmp_path / "whole"), traces(tmp_path / "run")
+    assert {name: run.get(name) for name in whole} == whole
+
+
+def test_the_second_signal_stops_at_once(tmp_path: Path, after_step: At) -> None:
+    def twice(_: Trainer) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    after_step(3, twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(plain(), tmp_path, options=OPTIONS)
+    train(plain(), tmp_path, resume=True, options=OPTIONS)
+
+
+def test_handlers_threads_and_determinism_are_put_back(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    during: list[bool] = []
+    each = replace(plain(), data=Dots())
+    handle = Trainer.share_buffers
+
+    def note(self: Trainer) -> None:
+        during.append(torch.are_deterministic_algorithms_enabled())
+        handle(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "share_buffers", note)
+        train(each, tmp_path, options=replace(OPTIONS, threads=2))
+    assert all(during)
+    assert during
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert (signal.getsignal(signal.SIGTERM), torch.get_num_threads()) == before
+    facts = json.loads((tmp_path / "experiment.json").read_text())
+    assert facts["machine"]["threads"] == 2
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="not empty and holds no run"):
+        train(plain(), tmp_path, options=OPTIONS)
+    with pytest.raises(TrainingError, match="is a file"):
+        train(plain(), tmp_path / "notes.txt", options=OPTIONS)
+    train(plain(), tmp_path / "run", options=OPTIONS)
+    with pytest.raises(TrainingError, match="holds a run; resume it"):
+        train(plain(), tmp_path / "run", options=OPTIONS)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
+    train(plain(), tmp_path, options=OPTIONS)
+    before = traces(tmp_path)
+    train(plain(), tmp_path, resume=True, options=OPTIONS)
+    assert traces(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 5}, "stages.plain.steps is 4 there and 5 here"),
+        ({"ema": 0.5}, "stages.plain.ema is None there and 0.5 here"),
+    ],
+)
+def test_another_experiment_does_not_go_on(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    train(plain(), tmp_path, options=OPTIONS)
+    with pytest.raises(TrainingError, match=message):
+        train(plain(**change), tmp_path, resume=True, options=OPTIONS)
+    with pytest.raises(TrainingError, match=r"data\.clips is 24 there and 25 here"):
+        train(replace(plain(), data=Dots(clips=25)), tmp_path, resume=True, options=OPTIONS)
+
+
+def test_stages_in_another_order_do_not_go_on(tmp_path: Path) -> None:
+    stages = chain().stages
+    train(chain(), tmp_path, options=OPTIONS)
+    other = experiment(prior=stages["prior"], codes=stages["codes"])
+    with pytest.raises(TrainingError, match=r"stages is \['codes', 'prior'\] there"):
+        train(other, tmp_path, resume=True, options=OPTIONS)
+
+
+def test_data_may_move_but_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(plain(), tmp_path, options=OPTIONS)
+    text = (tmp_path / "experiment.json").read_text()
+    facts = json.loads(text)
+    facts["experiment"]["data"]["root"] = "/elsewhere"
+    (tmp_path / "experiment.json").write_text(json.dumps(facts))
+    train(plain(), tmp_path, resume=True, options=OPTIONS)
+    facts["data"]["validation"] = "other"
+    (tmp_path / "experiment.json").write_text(json.dumps(facts))
+    with pytest.raises(TrainingError, match="the validation data is not what"):
+        train(plain(), tmp_path, resume=True, options=OPTIONS)
+
+
+def test_another_machine_is_warned_of(tmp_path: Path) -> None:
+    train(plain(), tmp_path, options=replace(OPTIONS, threads=1))
+    with pytest.warns(UserWarning, match="threads was 1 and is 2: .* not bit for bit"):
+        train(plain(), tmp_path, resume=True, options=replace(OPTIONS, threads=2))
+
+
+def test_divergence_leaves_a_checkpoint_to_go_on_from_more_slowly(tmp_path: Path) -> None:
+    wild = OptimizerConfig(kind="sgd", betas=(0.0, 0.0), learning_rate=10.0)
+    with pytest.raises(TrainingError, match=r"step 6: total, .* is not finite; lower .* step 4 in"):
+        train(plain(steps=8, optimizer=wild), tmp_path, options=OPTIONS)
+    assert (tmp_path / "checkpoints" / "00-000000004" / "manifest.json").is_file()
+    tame = replace(wild, learning_rate=1e-20)
+    with pytest.warns(UserWarning, match=r"optimizer.learning_rate changes from 10\.0"):
+        train(plain(steps=8, optimizer=tame), tmp_path, resume=True, options=OPTIONS)
+    assert framecast.load(tmp_path).about["stages"][0]["name"] == "plain"
+    facts = json.loads((tmp_path / "experiment.json").read_text())
+    assert facts["experiment"]["stages"]["plain"]["optimizer"]["learning_rate"] == 1e-20
+
+
+def test_training_starts_from_another_model(tmp_path: Path) -> None:
+    first = train(plain(), tmp_path / "first", options=OPTIONS)
+    still = OptimizerConfig(kind="sgd", learning_rate=0.0)
+    each = plain(steps=1, optimizer=still)
+    train(each, tmp_path / "second", init=first, options=OPTIONS)
+    before, after = weights(first), weights(tmp_path / "second" / "model")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    other = replace(each, model=DummyConfig(codes=9))
+    with pytest.raises(TrainingError, match=r"its model\.codes is 8, the experiment's is 9"):
+        train(other, tmp_path / "third", init=first, options=OPTIONS)
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(plain(), tmp_path / "first", options=OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "__init__", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(plain(), tmp_path / "killed", init=first, options=OPTIONS)
+    train(plain(), tmp_path / "killed", resume=True, options=OPTIONS)
+    train(plain(), tmp_path / "whole", init=first, options=OPTIONS)
+    assert traces(tmp_path / "killed") == traces(tmp_path / "whole")
+
+
+def test_nothing_to_train_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no stages"):
+        train(experiment(), tmp_path, options=OPTIONS)
+    with pytest.raises(TrainingError, match="cannot name a folder"):
+        train(experiment(**{"../a": PlainConfig(**OFTEN)}), tmp_path, options=OPTIONS)
+    with pytest.raises(TrainingError, match="validation split is empty"):
+        train(replace(plain(), data=Dots(clips=0)), tmp_path, options=OPTIONS)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "fields", [{"devices": 0}, {"workers": -1}, {"threads": 0}, {"keep_checkpoints": 1}]
+)
+def test_options_have_ranges(fields: dict[str, int]) -> None:
+    with pytest.raises(ConfigError):
+        RunOptions(**fields)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        train(plain(), tmp_path, options=replace(OPTIONS, accelerator="cuda"))
