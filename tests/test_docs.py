@@ -1,0 +1,55 @@
+"""What the documentation shows works."""
+
+import re
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+from framecast import registry
+from framecast.clip import Clip
+from framecast.model import load
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page: str) -> list[str]:
+    """The Python code of a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def trend(monkeypatch) -> types.ModuleType:
+    """The model that the guide writes, registered as the guide says."""
+    code, registration = blocks("docs/ADDING_A_MODEL.md")
+    module = types.ModuleType("my_package.trend")
+    monkeypatch.setitem(__import__("sys").modules, "my_package.trend", module)
+    monkeypatch.setattr(registry, "MODELS", registry.MODELS)
+    exec(compile(code, "ADDING_A_MODEL.md", "exec"), module.__dict__)
+    exec(registration, {"framecast": __import__("framecast")})
+    yield module
+    del registry.MODELS["trend"]
+
+
+def test_the_model_of_the_guide(trend, tmp_path):
+    """It predicts, saves, loads and learns."""
+    model = trend.TrendConfig().build()
+    ramp = torch.arange(6.0).reshape(1, 6, 1, 1, 1).expand(1, 6, 1, 4, 4) / 10
+    stage = trend.TrainingConfig().build(model, context=2).train()
+    optimizer = torch.optim.Adam(stage.parameters(), 0.1)
+    for step in range(60):
+        optimizer.zero_grad()
+        stage("main", Clip(ramp), step)["total"].backward()
+        optimizer.step()
+    model.save(tmp_path / "trend")
+    future = load(tmp_path / "trend").predict(ramp[:, :3], 2).frames[0]
+    torch.testing.assert_close(future, ramp[:, 3:5], atol=0.02, rtol=0)
+
+
+def test_links_lead_somewhere():
+    """Every relative link of the pages exists."""
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
