@@ -8,6 +8,7 @@ import ast
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 from framecast import registry
 from framecast.registry import shipped
@@ -35,6 +36,18 @@ def datasets() -> dict[str, str]:
 def protocols() -> dict[str, str]:
     """Names of the protocols, with a line on each."""
     return _described("protocols")
+
+
+class Listed(ModuleType):
+    """A package that, when called, lists what is in it.
+
+    `framecast.models` is a function until the package of that name is imported, which takes its
+    place; then the package answers the same call.
+    """
+
+    def __call__(self) -> dict[str, str]:
+        """As `models()` or `presets()`, by the package's name."""
+        return {"models": models, "presets": presets}[self.__name__.rpartition(".")[2]]()
 
 
 def first_line(text: str | None) -> str:

@@ -85,6 +85,7 @@ def lines(result: "Result", out: Path) -> list[str | Table]:
 def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
     """The options, and the protocol as they change it."""
     from framecast.clip import DataConfig, Split
+    from framecast.evaluation.protocol import with_samples
 
     protocol = registry.find("protocols", name)()
 
@@ -132,11 +133,9 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         default=Evaluate(protocol.data),
         config=(tyro.conf.HelptextFromCommentsOff,),
     )
-    fields = ("data", "split", "context", "horizon", "samples", "metrics", "thresholds")
+    fields = ("data", "split", "context", "horizon", "metrics", "thresholds")
     changed = {field: getattr(given, field) for field in fields}
-    if given.samples != protocol.samples:
-        changed["reduce"] = "mean" if (given.samples or 1) > 1 else "single"
-    return given, replace(protocol, **changed)
+    return given, replace(with_samples(protocol, given.samples), **changed)
 
 
 def _slug(text: str) -> str:

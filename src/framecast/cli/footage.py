@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -65,7 +65,7 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
     target = _target(first.image.shape[:2], reading.size, spec, about.get("size"))
     gray = spec.channels == 1
     stream = _adapted(path, chain([first], source), target, gray)
-    observed = [frame for frame, _ in zip(stream, range(wanted), strict=False)]
+    observed = list(islice(stream, wanted))
     if len(observed) < wanted:
         raise VideoError(_too_short(path, len(observed), wanted, reading.start, model))
     notes = [*_sizing_notes(first.image.shape[:2], target), *_model_notes(model, wanted)]

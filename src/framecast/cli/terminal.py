@@ -3,10 +3,10 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -25,11 +25,8 @@ PIPED_WIDTH = 200
 """Characters in a line of a table that goes to a file or another program."""
 
 
-class Advance(Protocol):
-    """Tells a progress bar that so many steps are done in all, of so many."""
-
-    def __call__(self, done: int, total: int | None = None) -> None:
-        """Move the bar."""
+Advance = Callable[[int, int], None]
+"""Tells a progress bar how many steps are done, and of how many."""
 
 
 @contextmanager
@@ -47,7 +44,7 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True, disable=hidden) as bars:
         task = bars.add_task(what, total=total)
 
-        def advance(done: int, total: int | None = None) -> None:
+        def advance(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
         yield advance
@@ -59,7 +56,7 @@ def show(document: Any, lines: Iterable[str | Table], as_json: bool) -> None:
         print(json.dumps(_finite(document), indent=1, default=_plain, allow_nan=False))
         return
     width = None if sys.stdout.isatty() else PIPED_WIDTH
-    console = Console(highlight=False, soft_wrap=True, width=width)
+    console = _Console(highlight=False, soft_wrap=True, width=width)
     for line in lines:
         console.print(line, markup=False) if isinstance(line, str) else console.print(line)
 
@@ -84,6 +81,12 @@ def listing(entries: dict[str, str], kind: str) -> Table:
 def note(line: str) -> None:
     """Say something on stderr while work goes on."""
     print(line, file=sys.stderr)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave the answer to `main`."""
+        raise BrokenPipeError
 
 
 class _Rate(ProgressColumn):

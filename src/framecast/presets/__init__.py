@@ -1,1 +1,7 @@
-"""Presets: experiments as functions that return a complete configuration."""
+"""Presets: experiments as functions that return a complete configuration. Called, it lists them."""
+
+import sys
+
+from framecast.listing import Listed
+
+sys.modules[__name__].__class__ = Listed
