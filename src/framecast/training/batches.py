@@ -33,7 +33,7 @@ def check_shares(batch: int, parts: int, world: int) -> None:
     """Refuse a batch that cannot be dealt out.
 
     Raises:
-        ConfigError: if `batch` clips are no `parts` equal micro-batches for each of `world` processes.
+        ConfigError: if `batch` clips are no `parts` equal micro-batches for each process.
     """
     if batch % (world * parts):
         raise ConfigError(

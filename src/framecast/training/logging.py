@@ -35,7 +35,7 @@ class Log:
         self._rows = csv.writer(self._file, lineterminator="\n")
         if self._file.tell() == 0:
             self._rows.writerow(COLUMNS)
-        self._events = SummaryWriter(str(events / stage), purge_step=done + 1 if done else None)
+        self._events = SummaryWriter(str(events / stage), purge_step=done + 1)
 
     def write(self, step: int, split: str, values: dict[str, float]) -> None:
         """Add the values of one step."""

@@ -1,7 +1,6 @@
 """How a training runs on a machine: nothing here changes what is learnt, but for rounding."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,9 +91,7 @@ def numerics(options: RunOptions, device: torch.device) -> Iterator[None]:
             torch.use_deterministic_algorithms(True)
             # filling every new tensor costs time; results do not depend on it
             _TENSORS.fill_uninitialized_memory = False
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-            yield
+        yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)

@@ -115,6 +115,13 @@ class StageRun:
     def run(self) -> None:
         """Train to the end of the stage, and write what it hands on."""
         try:
+            self._run()
+        except OSError as error:
+            reason = f"{error.filename or self.place.folder.path}: {error.strerror or error}"
+            raise TrainingError(f"cannot go on writing {reason}; {self._way_on()}") from error
+
+    def _run(self) -> None:
+        try:
             if self.saved is None:
                 self._save()
             self._steps()
@@ -136,9 +143,10 @@ class StageRun:
                 values = self._guard(lambda: self.trainer.step(next(steps)))
                 progress.advance(trainer.done, self._between(values))
                 stopped = self._agreed(self.place.stop.number)
-                if stopped or self._due(self.config.checkpoint_every):
+                ended = trainer.done == total
+                if stopped or ended or self._due(self.config.checkpoint_every):
                     self._save()
-                if stopped and trainer.done < total:
+                if stopped and not ended:
                     raise Interrupted(
                         f"stopped after step {trainer.done} of stage {self.name!r}; "
                         f"{self._way_on()}",
