@@ -82,9 +82,10 @@ def write_verified(
         (draft / MANIFEST).write_text(_dump(manifest))
         _sync(draft / MANIFEST)
         draft.chmod(0o755)
-        _move_in(draft, target)
-    except OSError as error:
-        raise FolderError(f"cannot write {target}: {error.strerror or error}") from None
+        move_in(draft, target)
+    except (OSError, SafetensorError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise FolderError(f"cannot write {target}: {reason}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -248,7 +249,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _move_in(draft: Path, target: Path) -> None:
+def move_in(draft: Path, target: Path) -> None:
+    """Put a finished folder in the place of another, which is there until this one is."""
     if not target.exists():
         draft.rename(target)
     else:
