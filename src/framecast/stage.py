@@ -52,17 +52,18 @@ class StageConfig(Config):
     accumulate: int = 1
     """Micro-batches whose gradients are added up in a step; saves memory."""
     ema: float | None = None
-    """Decay of the moving average of the weights that is validated and kept; None for none."""
+    """Decay of the moving average of the weights that is validated and kept, shorter in the first
+    steps; None for none."""
     validate_every: int = 500
     """Steps between validations."""
     validation_clips: int | None = 256
     """Clips of the validation split that are used, from the first; None for all."""
     checkpoint_every: int = 500
-    """Steps between checkpoints."""
+    """Steps between checkpoints; 0 for one at the beginning and one at the end alone."""
     log_every: int = 20
     """Steps between rows of the log."""
     sample_every: int = 1000
-    """Steps between pictures of predictions."""
+    """Steps between pictures of predictions; 0 for none."""
     keep: Literal["best", "last"] = "best"
     """Which weights the stage hands on: those of the best validation score, or the last ones."""
 
@@ -71,6 +72,8 @@ class StageConfig(Config):
         for name in ("steps", "batch", "accumulate", "validate_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1")
+        if self.checkpoint_every < 0 or self.sample_every < 0:
+            raise ConfigError("checkpoint_every and sample_every are 0 or more")
         if self.batch % self.accumulate:
             raise ConfigError(
                 f"a batch of {self.batch} cannot be split into {self.accumulate} micro-batches"

@@ -299,6 +299,14 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_model(
     assert traces(tmp_path / "killed") == traces(tmp_path / "whole")
 
 
+def test_checkpoints_at_the_beginning_and_the_end_alone(tmp_path: Path) -> None:
+    train(plain(checkpoint_every=0), tmp_path, options=OPTIONS)
+    found = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert found == ["00-000000000", "00-000000004"]
+    with pytest.raises(ConfigError, match="0 or more"):
+        plain(checkpoint_every=-1)
+
+
 def test_nothing_to_train_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no stages"):
         train(experiment(), tmp_path, options=OPTIONS)

@@ -13,7 +13,7 @@ from contract.dummy import CodesConfig, CodesStage, Dots, Dummy, DummyConfig, Pl
 from framecast.clip import Clip, collate
 from framecast.errors import TrainingError
 from framecast.schedules import Schedule
-from framecast.stage import OptimizerConfig, StageConfig
+from framecast.stage import OptimizerConfig, Reducer, StageConfig
 from framecast.training.options import launch
 from framecast.training.trainer import Trainer
 
@@ -137,6 +137,26 @@ def test_noise_depends_on_names_alone() -> None:
         torch.rand(5)
     for name, tensor in one.stage.state_dict().items():
         assert torch.equal(tensor, other.stage.state_dict()[name])
+
+
+def test_processes_draw_alike_after_a_step_and_unlike_in_it() -> None:
+    class Draws(Plain):
+        def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
+            return {**super().forward(phase, batch, step), "draw": torch.rand(())}
+
+        def after_step(self, step: int, reducer: Reducer) -> None:
+            self.drawn = torch.rand(())
+
+    def after(rank: int) -> tuple[float, float]:
+        stage = Draws(PlainConfig(), Dummy(DummyConfig()), 3)
+        it = Trainer(launch(OPTIONS), stage, "it", 0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(it.fabric), "global_rank", rank)
+            draw = it.step([clips(0, 4)])["draw"]
+        return draw, stage.drawn.item()
+
+    assert after(0)[0] != after(1)[0]
+    assert after(0)[1] == after(1)[1]
 
 
 @pytest.mark.parametrize("steps", [0, 2])

@@ -14,7 +14,7 @@ from framecast.experiment import Experiment
 from framecast.stage import Stage
 from framecast.training import batches
 from framecast.training.options import RunOptions, launch, numerics
-from framecast.training.stage_run import initial_model
+from framecast.training.place import initial_model
 from framecast.training.trainer import Trainer
 
 WARM_UP = 1  # steps that are not timed

@@ -16,9 +16,10 @@ from framecast.training import checkpoint, run_folder
 from framecast.training.batches import check_shares
 from framecast.training.checkpoint import Checkpoint, Tensors
 from framecast.training.options import RunOptions, launch, numerics
+from framecast.training.place import Place, Sources
 from framecast.training.run_folder import RunFolder
 from framecast.training.signals import StopSignals
-from framecast.training.stage_run import Place, Sources, StageRun
+from framecast.training.stage_run import StageRun
 
 T = TypeVar("T")
 

@@ -3,75 +3,31 @@
 import importlib.util
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from framecast import __version__
 from framecast.clip import Source
 from framecast.data.order import Order
 from framecast.errors import TrainingError
-from framecast.experiment import Experiment
 from framecast.folder import Json, replace_file
-from framecast.model import Model, load_weights
+from framecast.model import load_weights
 from framecast.noise import mix
 from framecast.training import batches, checkpoint, optimizers
 from framecast.training.card import card
 from framecast.training.checkpoint import Checkpoint, Kept, Tensors
 from framecast.training.logging import Log
-from framecast.training.options import RunOptions
+from framecast.training.place import Place, initial_model
 from framecast.training.progress import Steps
-from framecast.training.run_folder import RunFolder
 from framecast.training.samples import picture
-from framecast.training.signals import Interrupted, StopSignals
+from framecast.training.signals import Interrupted
 from framecast.training.trainer import Trainer
 from framecast.training.validation import SCORE, validate
 
 T = TypeVar("T")
 PICTURED_CLIPS = 2
-
-
-class Sources:
-    """The clips of an experiment."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        """Open them.
-
-        Raises:
-            TrainingError: if there is nothing to validate on.
-        """
-        self.train = experiment.source("train")
-        self.validation = experiment.source("validation") if experiment.validation else None
-        if self.validation is not None and not len(self.validation):
-            raise TrainingError("the validation split is empty; set validation to false")
-
-    def fingerprints(self) -> Json:
-        """Of each split."""
-        found = {"train": self.train.fingerprint()}
-        if self.validation is not None:
-            found["validation"] = self.validation.fingerprint()
-        return found
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run happens: what its stages share."""
-
-    fabric: Fabric
-    experiment: Experiment
-    sources: Sources
-    folder: RunFolder
-    options: RunOptions
-    stop: StopSignals
-
-
-def initial_model(experiment: Experiment) -> Model:
-    """The experiment's model, its weights drawn from the experiment's seed."""
-    torch.manual_seed(mix(experiment.seed, "weights"))
-    return experiment.model.build()
 
 
 class StageRun:
@@ -106,6 +62,7 @@ class StageRun:
         self.kept: Kept | None = None
         if reached is not None:
             self._restore(reached)
+        torch.manual_seed(mix(self.experiment.seed, "source", self.name))
         self.train_source = stage.source(place.sources.train)
         held_out = place.sources.validation
         self.validation_source = None if held_out is None else stage.source(held_out)
@@ -241,8 +198,7 @@ class StageRun:
     def _picture(self) -> None:
         if self.log is None or importlib.util.find_spec("framecast.pictures") is None:
             return
-        sources, done = self.place.sources, self.trainer.done
-        source = sources.train if sources.validation is None else sources.validation
+        source, done = self.place.sources.shown(), self.trainer.done
         with self.trainer.average.in_place():
             image = picture(
                 self.model, source, self.experiment.context, PICTURED_CLIPS, self.fabric.device

@@ -65,6 +65,8 @@ class Trainer:
         for phase in self.stage.phases:
             prefix = f"{phase}/" if len(self.stage.phases) > 1 else ""
             values |= {prefix + key: v for key, v in self._phase(phase, micros).items()}
+        # the same in all processes, so that they choose alike what to restart
+        torch.manual_seed(mix(self.seed, "after step", self.name, self.done))
         self.stage.after_step(self.done, cast("Reducer", self.fabric))
         self.average.update(self.done)
         self.done += 1
