@@ -1,0 +1,160 @@
+"""`framecast train`: presets, overrides, resuming, and being stopped."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framecast import registry, training
+from framecast.model import load
+from framecast.training import Interrupted
+
+TINY = (
+    *("train", "convlstm/tiny", "--model.hidden", 4, "--data.train-size", 8, "--workers", 0),
+    *("--data.validation-size", 2, "--stages.main.batch", 2, "--stages.main.steps", 2),
+    *("--stages.main.sample-every", 1000, "--no-progress"),
+)
+
+
+def _experiment(run: str) -> Any:
+    return json.loads((Path(run) / "experiment.json").read_text())
+
+
+def test_overrides_are_trained_and_stored(cli) -> None:
+    ran = cli(*TINY, "--context", 3, "--horizon", 2, "--seed", 5, "-o", "r")
+    assert ran.code == 0
+    assert "wrote r/model" in ran.out
+    assert "framecast predict VIDEO --model r" in ran.out
+    stored = _experiment("r")["experiment"]
+    assert (stored["context"], stored["horizon"], stored["seed"]) == (3, 2, 5)
+    assert stored["model"]["hidden"] == [4]
+    assert stored["stages"]["main"]["steps"] == 2
+    model = load("r")
+    assert (model.config.hidden, model.about["context"]) == ((4,), 3)
+
+
+def test_the_run_is_named_after_the_preset(cli) -> None:
+    document = cli(*TINY, "--json").json
+    assert document == {"run": "runs/convlstm-tiny", "model": "runs/convlstm-tiny/model"}
+
+
+@pytest.mark.parametrize("words", [("--resume", "r"), ("--resume", "-o", "r"), ("r", "--resume")])
+def test_a_run_goes_on_without_its_preset(cli, words: tuple[str, ...]) -> None:
+    assert cli(*TINY, "-o", "r").code == 0
+    weights = Path("r/model/model.safetensors").read_bytes()
+    again = cli("train", *words, "--workers", 0, "--no-progress")
+    assert again.code == 0
+    assert Path("r/model/model.safetensors").read_bytes() == weights
+
+
+def test_a_run_that_was_cut_ends_as_if_it_had_not_been(cli, monkeypatch) -> None:
+    from framecast.training import trainer
+
+    options = ("--stages.main.steps", 4, "--stages.main.checkpoint-every", 1)
+    assert cli(*TINY, *options, "-o", "whole").code == 0
+    step, taken = trainer.Trainer.step, []
+
+    def stopping(self: Any, micros: Any) -> Any:
+        taken.append(1)
+        if len(taken) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, micros)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer.Trainer, "step", stopping)
+        cut = cli(*TINY, *options, "-o", "cut")
+    assert cut.code == 130
+    assert len(cut.err.splitlines()) == 1
+    assert "--resume --out cut" in cut.err
+    assert cli("train", "--resume", "cut", "--workers", 0).code == 0
+    files = [Path(run) / "model" / "model.safetensors" for run in ("whole", "cut")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    tables = [(Path(run) / "metrics.csv").read_text().splitlines() for run in ("whole", "cut")]
+    assert len(tables[0]) == len(tables[1])
+
+
+def test_a_terminated_training_exits_with_143(cli, monkeypatch) -> None:
+    def stopped(*arguments: object, **named: object) -> None:
+        raise Interrupted("stopped; go on with --resume", signal.SIGTERM)
+
+    monkeypatch.setattr(training, "train", stopped)
+    ran = cli(*TINY, "-o", "r")
+    assert (ran.code, ran.err) == (143, "framecast: stopped; go on with --resume\n")
+
+
+def test_a_dry_run_writes_nothing(cli) -> None:
+    ran = cli(*TINY, "--dry-run", "--json")
+    assert ran.code == 0
+    assert ran.json["plan"]["stages"][0]["steps"] == 2
+    assert ran.json["experiment"]["model"]["hidden"] == [4]
+    assert not list(Path().iterdir())
+    text = cli(*TINY, "--dry-run").out
+    assert "main" in text
+    assert "would take about" in text
+
+
+def test_training_starts_from_given_weights(cli) -> None:
+    assert cli(*TINY, "-o", "first").code == 0
+    assert cli(*TINY, "-o", "fresh", "--seed", 1).code == 0
+    assert cli(*TINY, "-o", "second", "--seed", 1, "--init", "first").code == 0
+    fresh, second = (Path(r, "model/model.safetensors").read_bytes() for r in ("fresh", "second"))
+    assert fresh != second
+    assert _experiment("second")["init"] == "first"
+
+
+def test_another_dataset(cli, frame_folder) -> None:
+    for name in ("v/a", "v/b", "v/c"):
+        frame_folder(name, 12)
+    data = ("--data", "video-folder", "--data.root", "v", "--data.size", 16, 16)
+    ran = cli(
+        *("train", "convlstm/tiny", *data, "--data.channels", 1, "--model.hidden", 4),
+        *("--stages.main.steps", 1, "--stages.main.batch", 1, "--workers", 0, "-o", "r"),
+        *("--context", 3, "--horizon", 2),
+    )
+    assert ran.code == 0, ran.err
+    assert _experiment("r")["experiment"]["data"]["type"] == "video-folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("convlst/tiny",), "did you mean 'convlstm/tiny'"),
+        (("convlstm/tiny", "--data", "kht"), "did you mean 'kth'"),
+        (("--resume",), "name a preset"),
+        (("--resume", "gone"), "gone holds no run to resume"),
+        (("convlstm/tiny", "--init", "gone", "--no-progress"), "no model 'gone'"),
+        (("convlstm/moving-mnist-small", "--workers", "0"), "root"),
+    ],
+)
+def test_wrong_input_is_one_line(cli, arguments: tuple[str, ...], said: str) -> None:
+    ran = cli("train", *arguments)
+    assert ran.code == 2
+    assert said in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert "Traceback" not in ran.err
+
+
+def test_wrong_options_and_contradictions_are_explained(cli) -> None:
+    ran = cli("train", "convlstm/tiny", "--model.hiden", 4)
+    assert (ran.code, "--model.hidden" in ran.err) == (2, True)
+    ran = cli("train", "convlstm/tiny", "--model.kernel", 4)
+    assert (ran.code, "kernel is odd" in ran.err) == (2, True)
+    assert "Traceback" not in ran.err
+
+
+def test_a_used_folder_is_left_alone(cli) -> None:
+    assert cli(*TINY, "-o", "r").code == 0
+    ran = cli(*TINY, "-o", "r")
+    assert (ran.code, "--resume" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", registry.names("presets"))
+def test_every_preset_has_its_help(cli, name: str) -> None:
+    ran = cli("train", name, "--help")
+    assert ran.code == 0
+    for option in ("--data.root", "--context", "--out", "--init", "--dry-run", "--workers"):
+        assert option in ran.out
+    for stage in registry.find("presets", name)().stages:
+        assert f"--stages.{stage}.steps" in ran.out
