@@ -13,7 +13,7 @@ from framecast.data.arrays import Arrays
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError
-from framecast.evaluation.protocol import Protocol, digest, find, settled
+from framecast.evaluation.protocol import Protocol, digest, find, settled, with_samples
 
 NAMES = registry.names("protocols")
 MINE = Protocol("mine", MovingDigits(digits="glyphs"), context=2, horizon=3)
@@ -128,3 +128,20 @@ def test_data_of_ones_own_is_never_modified() -> None:
     )
     assert settled(own) == own
     assert digest(own.definition()) != digest(find("arrays").definition())
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "reduce"),
+    [
+        ("kth/10-20", 5, "mean"),
+        ("kth/10-20@v3d", 5, "mean"),
+        ("kth/10-20@svg", 5, "best-of"),
+        ("kth/10-20@svg", 1, "single"),
+        ("kth/10-20@v3d", None, "single"),
+    ],
+)
+def test_another_number_of_samples(name: str, samples: int | None, reduce: str) -> None:
+    changed = with_samples(find(name), samples)
+    assert (changed.samples, changed.reduce) == (samples, reduce)
+    assert settled(changed).name == f"{name} (modified)"
+    assert with_samples(find(name), find(name).samples) == find(name)

@@ -138,6 +138,17 @@ def settled(protocol: Protocol) -> Protocol:
     return plain if same else dataclasses.replace(protocol, name=base + MODIFIED)
 
 
+def with_samples(protocol: Protocol, samples: int | None) -> Protocol:
+    """The protocol with another number of samples, reduced as before where there are several.
+
+    A protocol of a single future becomes one of means.
+    """
+    if samples in (None, 1):
+        return dataclasses.replace(protocol, samples=samples, reduce="single", best_by=())
+    reduce = "mean" if protocol.reduce == "single" else protocol.reduce
+    return dataclasses.replace(protocol, samples=samples, reduce=reduce)
+
+
 def digest(definition: Any) -> str:
     """SHA-256, as hex, of plain JSON; the order of keys plays no part."""
     text = json.dumps(definition, sort_keys=True, allow_nan=False)

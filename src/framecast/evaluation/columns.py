@@ -1,0 +1,154 @@
+"""The columns of a result: the metrics of the protocol's set, diagnostics, and events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from framecast.config import to_json
+from framecast.data.arrays import Arrays
+from framecast.errors import ConfigError
+from framecast.evaluation.events import EVENTS, EventScores
+from framecast.evaluation.metrics import SETS, Metric, MetricSet, evaluate_frames, omitted
+from framecast.evaluation.metrics.evaluate import NETWORKS
+from framecast.evaluation.protocol import Protocol, digest
+from framecast.evaluation.result import MetricInfo
+from framecast.evaluation.scoring import CRPS, SPREAD, FrameScores
+from framecast.registry import suggest
+
+SHARPNESS = "gradient-energy-ratio"
+
+DIAGNOSTICS: Mapping[str, MetricInfo] = {
+    SHARPNESS: MetricInfo(
+        "gradient energy ratio",
+        "",
+        None,
+        {
+            "variant": "mean length of the gradient of the prediction, divided by the truth's",
+            "clip": True,
+        },
+    ),
+    CRPS: MetricInfo(
+        "CRPS",
+        "",
+        False,
+        {"variant": "E|X - y| - E|X - X'|/2, mean per pixel, pairs of samples", "clip": True},
+    ),
+    SPREAD: MetricInfo(
+        "spread", "", None, {"variant": "E|X - X'|, mean per pixel, pairs of samples", "clip": True}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is computed for a protocol; calling it scores one frame of every sample."""
+
+    metric_set: MetricSet
+    weights: Path | None
+    omitted: dict[str, str]
+    """Metrics of the set that cannot be computed here, with the reason."""
+    events: EventScores | None
+    """Scores at thresholds, where the protocol has some."""
+
+    @classmethod
+    def of(cls, protocol: Protocol, weights: Path | None) -> "Columns":
+        """The columns of a protocol.
+
+        Raises:
+            ConfigError: if its metric set does not exist, or lacks a metric of `best_by`.
+        """
+        metrics = metric_set(protocol.metrics)
+        left_out = omitted(metrics, weights)
+        for key in protocol.best_by:
+            if key not in metrics.keys:
+                known = suggest(key, metrics.keys)
+                raise ConfigError(f"{protocol.name}: best_by names {key!r}; {known}")
+            if key in left_out:
+                raise ConfigError(f"{protocol.name} ranks samples by {key}: {left_out[key]}")
+        events = None
+        if isinstance(protocol.data, Arrays) and protocol.thresholds:
+            events = EventScores(protocol.data, protocol.thresholds)
+        return cls(metrics, weights, left_out, events)
+
+    def __call__(
+        self, frame: Float[Tensor, "s b c h w"], truth: Float[Tensor, "s b c h w"]
+    ) -> FrameScores:
+        """Scores of unclipped frames, `s b` each; events have two more axes."""
+        values: FrameScores = dict(
+            evaluate_frames(self.metric_set, frame, truth, weights=self.weights)
+        )
+        values[SHARPNESS] = sharpness(frame.clamp(0, 1), truth)
+        if self.events is not None:
+            values[EVENTS] = self.events.count(frame.clamp(0, 1), truth)
+        return values
+
+    @property
+    def computed(self) -> tuple[Metric, ...]:
+        """The metrics of the set that can be computed."""
+        return tuple(m for m in self.metric_set.metrics if m.key not in self.omitted)
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        """Whether higher is better, by metric of the set."""
+        return {metric.key: metric.higher_is_better for metric in self.computed}
+
+    def infos(self, several: bool) -> dict[str, MetricInfo]:
+        """What each column is; with `several` samples there are more."""
+        infos = {metric.key: _info(metric) for metric in self.computed}
+        diagnostics = (SHARPNESS, CRPS, SPREAD) if several else (SHARPNESS,)
+        infos |= {key: DIAGNOSTICS[key] for key in diagnostics}
+        return infos | (self.events.infos() if self.events is not None else {})
+
+    def protocol_hash(self, protocol: Protocol) -> str:
+        """SHA-256 of a protocol and of its metrics' definitions: equal hashes compare."""
+        definitions = [to_json(metric) for metric in self.metric_set.metrics]
+        return digest({"protocol": protocol.definition(), "metrics": definitions})
+
+
+def metric_set(name: str) -> MetricSet:
+    """A metric set by name; `standard-squeeze` is `standard` with LPIPS of another network.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    if name in SETS:
+        return SETS[name]
+    base, _, network = name.rpartition("-")
+    if base in SETS and network in NETWORKS.values():
+        return SETS[base].with_network(network)  # pyright: ignore[reportArgumentType]
+    raise ConfigError(f"there is no metric set {name!r}; {suggest(name, SETS)}")
+
+
+def sharpness(
+    prediction: Float[Tensor, "*n c h w"], truth: Float[Tensor, "*n c h w"]
+) -> Float[Tensor, "*n"]:
+    """Gradient energy of each frame in proportion to the truth's: below 1 is blurred, above noisy.
+
+    1 where both are flat, infinite where only the truth is.
+    """
+    ours, theirs = gradient_energy(prediction), gradient_energy(truth)
+    return torch.where((ours == 0) & (theirs == 0), 1.0, ours / theirs)
+
+
+def gradient_energy(frames: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n"]:
+    """Mean length of the gradient of each frame: differences to the right and below, per pixel.
+
+    The last row and the last column are left out; a mean over pixels and channels.
+    """
+    corner = frames[..., :-1, :-1]
+    right, below = frames[..., :-1, 1:] - corner, frames[..., 1:, :-1] - corner
+    return torch.hypot(right, below).flatten(-3).mean(-1)
+
+
+def _info(metric: Metric) -> MetricInfo:
+    definition = {
+        "variant": metric.variant,
+        "clip": metric.clip,
+        "factor": metric.factor,
+        "needs_weights": metric.needs_weights,
+    }
+    return MetricInfo(metric.label, metric.unit, metric.higher_is_better, definition)

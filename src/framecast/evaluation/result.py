@@ -1,0 +1,178 @@
+"""What an evaluation finds, as plain data that JSON holds and later versions read."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from framecast.config import Config
+from framecast.evaluation.statistics import Comparison, Summary
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Interval(Config):
+    """A mean over sequences with a 95 % confidence interval, in the metric's unit."""
+
+    mean: float | None
+    """None where it is not finite: see `infinite`."""
+    low: float | None
+    """None where it is unknown: a single sequence, or values that are not finite."""
+    high: float | None
+    """As `low`."""
+    infinite: bool = False
+    """Whether the mean is infinite, as PSNR is once a frame is matched exactly."""
+
+    @classmethod
+    def of(cls, mean: float, low: float, high: float) -> "Interval":
+        """An interval of numbers that may be infinite or NaN."""
+        return cls(_finite(mean), _finite(low), _finite(high), math.isinf(mean))
+
+    @classmethod
+    def each(cls, summary: Summary) -> "list[Interval]":
+        """One interval per time step."""
+        bounds = zip(summary.mean, summary.low, summary.high, strict=True)
+        return [cls.of(*map(float, step)) for step in bounds]
+
+
+@dataclass(frozen=True)
+class MetricInfo(Config):
+    """What a column is."""
+
+    label: str
+    """Name in tables."""
+    unit: str
+    """Unit of the values; empty for a pure number."""
+    higher_is_better: bool | None
+    """Direction; None for a diagnostic that has none."""
+    definition: dict[str, Any]
+    """All that determines the values."""
+
+
+@dataclass(frozen=True)
+class Row(Config):
+    """One line of a table: a predictor, or the same predictions reduced otherwise."""
+
+    name: str
+    """What predicts, and how samples were reduced where that is not as the protocol says."""
+    role: Literal["model", "reduction", "baseline"]
+    """The evaluated model; its samples reduced the other way; or a baseline."""
+    values: dict[str, Interval]
+    """Mean over frames and sequences, by metric."""
+    curves: dict[str, list[Interval]]
+    """Mean over sequences for each frame of the horizon, by metric."""
+
+
+@dataclass(frozen=True)
+class Difference(Config):
+    """Model minus copy-last on the same sequences, by a paired bootstrap."""
+
+    difference: float
+    """Mean, in the metric's unit."""
+    low: float
+    """Lower end of its 95 % interval."""
+    high: float
+    """Upper end."""
+    share: float
+    """Share of the resamples in which the difference is above zero."""
+    resamples: int
+    """How many."""
+
+    @classmethod
+    def of(cls, found: Comparison) -> "Difference":
+        """The part of a comparison that a result keeps."""
+        return cls(found.difference, found.low, found.high, found.share, found.resamples)
+
+
+@dataclass(frozen=True)
+class ModelInfo(Config):
+    """What was evaluated."""
+
+    kind: str
+    """Registered name of its type."""
+    fingerprint: str
+    """SHA-256 of its configuration and weights."""
+    parameters: int
+    """Number of parameters."""
+    config: dict[str, Any]
+    """Its configuration."""
+    about: dict[str, Any]
+    """What its folder says about its training."""
+    options: dict[str, Any]
+    """How it was told to predict."""
+
+
+@dataclass(frozen=True)
+class DataInfo(Config):
+    """What it was evaluated on."""
+
+    fingerprint: str
+    """Digest of all that determines the clips."""
+    available: int
+    """Sequences that the protocol has."""
+    sequences: int
+    """Sequences that were used, from the first."""
+    notes: list[str]
+    """What the source says about itself."""
+
+
+@dataclass(frozen=True)
+class RunInfo(Config):
+    """How it was computed."""
+
+    seed: int
+    """Seed of the samples."""
+    limit: int | None
+    """Most sequences that were asked for, if any; `Result.complete` says whether some are left."""
+    device: str
+    """Where the model ran."""
+    seconds: float
+    """From first to last sequence, all in all."""
+    frames_per_second: float
+    """Frames that the model predicted, over all samples, per second of predicting."""
+    versions: dict[str, str]
+    """Of framecast and of the libraries that matter."""
+    command: str | None = None
+    """The command line, where there was one."""
+
+
+@dataclass(frozen=True)
+class Result(Config):
+    """An evaluation: what, how, and the figures. `results.json` holds it."""
+
+    format_version: int
+    """Version of this layout."""
+    protocol: dict[str, Any]
+    """All fields of the protocol."""
+    protocol_hash: str
+    """SHA-256 of those fields and of the metrics' definitions: equal hashes compare."""
+    notes: list[str]
+    """The protocol's known faults."""
+    model: ModelInfo
+    """What was evaluated."""
+    data: DataInfo
+    """On what."""
+    run: RunInfo
+    """How."""
+    metrics: dict[str, MetricInfo]
+    """What each column is."""
+    omitted: dict[str, str]
+    """Metrics of the set that were not computed, with the reason."""
+    rows: list[Row]
+    """The model first, then its samples reduced otherwise, then the baselines."""
+    against_copy_last: dict[str, Difference] = field(default_factory=dict)
+    """Model minus copy-last, by metric; left out where a score is not finite."""
+
+    @property
+    def name(self) -> str:
+        """The protocol's name."""
+        return self.protocol["name"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all sequences of the protocol were used."""
+        return self.data.sequences == self.data.available
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

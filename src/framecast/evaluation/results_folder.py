@@ -1,0 +1,127 @@
+"""Folders of results: results.json, curves.csv, scores.npz, two pictures; written in one step."""
+
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from framecast.config import from_json, to_json
+from framecast.errors import FolderError
+from framecast.evaluation.drawing import draw_curves, draw_strips
+from framecast.evaluation.result import FORMAT_VERSION, Result
+from framecast.evaluation.strips import Strip
+from framecast.folder import move_in
+
+RESULTS, CURVES, SCORES = "results.json", "curves.csv", "scores.npz"
+CURVES_PICTURE, STRIP_PICTURE = "curves.png", "strip.png"
+
+
+def read(folder: Path) -> Result:
+    """Read the result of a folder, or of a `results.json`.
+
+    Raises:
+        FolderError: if there is none, or it is damaged or of a later version.
+    """
+    path = folder / RESULTS if folder.is_dir() else folder
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        version = document.get("format_version") if isinstance(document, dict) else None
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise FolderError(f"{path} is of a later framecast (format {version}); update it")
+        return from_json(Result, document, str(path))
+    except FileNotFoundError:
+        raise FolderError(f"{folder} holds no {RESULTS}; give a folder of results") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, FolderError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise FolderError(f"{path} cannot be read ({reason}); evaluate again") from None
+
+
+def read_scores(folder: Path) -> dict[str, np.ndarray]:
+    """The mean over time of each sequence, by `ROW/METRIC`, and `sequence`, their numbers.
+
+    Raises:
+        FolderError: if there are none.
+    """
+    try:
+        with np.load(folder / SCORES, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise FolderError(f"{folder / SCORES} cannot be read ({reason})") from None
+
+
+def check(folder: Path, result: Result) -> None:
+    """See that a result may be written to a folder.
+
+    It may replace a result of the same model under the same protocol with as many sequences or
+    fewer.
+
+    Raises:
+        FolderError: if something else is there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} is a file; give a folder for the results")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / RESULTS).is_file():
+        raise FolderError(f"{folder} holds something else than results; give another folder")
+    there = read(folder)
+    differences = {
+        f"of the protocol {there.name}": there.protocol_hash != result.protocol_hash,
+        f"of another {there.model.kind}": there.model.fingerprint != result.model.fingerprint,
+        "of other data": there.data.fingerprint != result.data.fingerprint,
+        "of another seed": there.run.seed != result.run.seed,
+        "of other options": there.model.options != result.model.options,
+        f"of {there.data.sequences} sequences": there.data.sequences > result.data.sequences,
+    }
+    for what, differs in differences.items():
+        if differs:
+            raise FolderError(
+                f"{folder} holds results {what}; give another folder, or delete that one"
+            )
+
+
+def write(
+    folder: Path, result: Result, scores: Mapping[str, np.ndarray], strips: Sequence[Strip]
+) -> None:
+    """Write a folder of results: it is there whole, or not at all.
+
+    Raises:
+        FolderError: if something else stands there, or it cannot be written.
+    """
+    check(folder, result)
+    draft = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        text = json.dumps(to_json(result), indent=1, allow_nan=False)
+        (draft / RESULTS).write_text(text + "\n", "utf-8")
+        _write_curves(draft / CURVES, result)
+        np.savez_compressed(draft / SCORES, **dict(scores))  # pyright: ignore[reportArgumentType]
+        draw_curves(result, draft / CURVES_PICTURE)
+        draw_strips(result, strips, draft / STRIP_PICTURE)
+        draft.chmod(0o755)
+        move_in(draft, folder)
+    except OSError as error:
+        raise FolderError(f"cannot write {folder}: {error.strerror or error}") from None
+    finally:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_curves(path: Path, result: Result) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["model", "metric", "frame", "mean", "low", "high", "n"])
+        for row in result.rows:
+            for metric, curve in row.curves.items():
+                for frame, point in enumerate(curve, start=1):
+                    mean = "inf" if point.infinite else point.mean
+                    bounds = [point.low, point.high]
+                    table.writerow([row.name, metric, frame, mean, *bounds, result.data.sequences])

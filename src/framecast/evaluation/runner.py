@@ -1,0 +1,178 @@
+"""Evaluate a model under a protocol, sequence after sequence, in memory that does not grow."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from framecast.evaluation import results_folder
+from framecast.evaluation.events import EVENTS
+from framecast.evaluation.protocol import Protocol
+from framecast.evaluation.reduction import otherwise, reduced
+from framecast.evaluation.result import Difference, Result
+from framecast.evaluation.scoring import Futures, Keep, score_model, score_still
+from framecast.evaluation.statistics import paired_bootstrap
+from framecast.evaluation.strips import Strip, shown
+from framecast.evaluation.tally import Tally
+from framecast.evaluation.task import Batch, Task
+from framecast.model import Model, Options
+
+COPY_LAST, CONTEXT_MEAN = "copy-last", "context-mean"
+Progress = Callable[[int, int], None]
+"""Called with the numbers of sequences done and in all."""
+
+
+def evaluate(
+    model: Model,
+    protocol: Protocol,
+    *,
+    root: Path | None = None,
+    limit: int | None = None,
+    batch: int = 32,
+    seed: int = 0,
+    out: Path | None = None,
+    weights: Path | None = None,
+    device: torch.device | str = "cpu",
+    options: Options | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Predict the sequences of a protocol and score them, with baselines beside.
+
+    The baselines are the last observed frame and the mean of the observed frames, repeated. A
+    sample's random stream is named by `seed`, the sequence's number in the dataset and the sample's
+    number, so that `batch` and `limit` change no prediction (but for rounding).
+
+    Args:
+        model: Is moved to `device`.
+        protocol: From `protocol.find`, or of your own. A published one with changed fields is
+            reported under a name that says so.
+        root: Where the data lies; None where the protocol's data says it or needs no place.
+        limit: Use the first so many sequences; the result says that it is partial.
+        batch: Futures (sequence × sample) predicted at a time.
+        seed: Of the samples.
+        out: Folder for results.json, curves.csv, scores.npz and pictures; None writes nothing.
+        weights: Folder of LPIPS weights; None for the one that `FRAMECAST_WEIGHTS` names.
+        device: Where the model runs.
+        options: The model's own options.
+        command: The command line, to be recorded.
+        progress: Called after every batch.
+
+    Raises:
+        FramecastError: before anything is predicted, if the model does not take the protocol's
+            frames, the data is missing, or `out` holds something else.
+    """
+    task = Task.of(
+        model,
+        protocol,
+        root=root,
+        limit=limit,
+        batch=batch,
+        seed=seed,
+        weights=weights,
+        options=options,
+    )
+    draft = task.draft(device, command)
+    if out is not None:
+        results_folder.check(out, draft)
+    model.to(device)
+    run = _Run(task)
+    for each in task.batches():
+        run.add(each.to(torch.device(device)))
+        if progress is not None:
+            progress(run.done, task.used)
+    result = run.result(draft)
+    if out is not None:
+        results_folder.write(out, result, run.scores(), run.strips)
+    return result
+
+
+@dataclass
+class _Run:
+    task: Task
+    tallies: list[Tally] = field(init=False)
+    strips: list[Strip] = field(default_factory=list)
+    done: int = 0
+    predicting: float = 0.0
+    begun: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        protocol, kind = self.task.protocol, self.task.model.config.type
+        self.model = Tally(kind, "model")
+        self.other: Tally | None = None
+        if self.task.several:
+            how = "mean" if protocol.reduce == "best-of" else "best"
+            self.other = Tally(f"{kind}, {how} of {protocol.samples}", "reduction")
+        self.copied, self.averaged = Tally(COPY_LAST, "baseline"), Tally(CONTEXT_MEAN, "baseline")
+        some = (self.model, self.other, self.copied, self.averaged)
+        self.tallies = [tally for tally in some if tally is not None]
+
+    def add(self, batch: Batch) -> None:
+        """Predict and score a batch."""
+        task, protocol = self.task, self.task.protocol
+        context, truth = batch.context.frames, batch.truth.frames
+        keep, nothing = shown(batch.sequences, task.used, truth.shape[1]), Keep((), ())
+        futures = score_model(
+            task.model,
+            batch.context,
+            truth,
+            task.columns,
+            samples=protocol.samples,
+            rows=task.batch,
+            seed=task.seed,
+            sequences=batch.sequences,
+            options=task.options,
+            keep=keep,
+        )
+        last, mean = context[:, -1], context.mean(1)
+        copied = score_still(last, truth, task.columns, nothing)
+        self._count(self.copied, copied)
+        self._count(self.averaged, score_still(mean, truth, task.columns, nothing))
+        self._count(self.model, futures)
+        if self.other is not None:
+            scores = {k: v for k, v in futures.scores.items() if k != EVENTS}
+            self.other.add(otherwise(scores, protocol, task.columns.directions))
+        self.done += len(batch.sequences)
+        self.predicting += futures.seconds
+        self.strips += Strip.of(batch, keep, futures.kept, task.source)
+
+    def _count(self, tally: Tally, futures: Futures) -> None:
+        scores = dict(futures.scores)
+        counts = scores.pop(EVENTS, None)
+        values = reduced(scores, self.task.protocol, self.task.columns.directions)
+        events = None if counts is None else counts.sum(0)
+        tally.add({**values, **futures.ensemble}, events)
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """The mean over time of each sequence, by `ROW/METRIC`; the model's row is `model`."""
+        found = {
+            f"{'model' if tally is self.model else tally.name}/{key}": values
+            for tally in self.tallies
+            for key, values in tally.each().items()
+        }
+        return {"sequence": np.arange(self.done), **found}
+
+    def result(self, draft: Result) -> Result:
+        """The draft with all figures."""
+        task = self.task
+        frames = self.done * task.protocol.lengths()[1] * (task.protocol.samples or 1)
+        seconds = time.perf_counter() - self.begun
+        speed = frames / max(self.predicting, 1e-9)
+        return replace(
+            draft,
+            run=replace(draft.run, seconds=seconds, frames_per_second=speed),
+            rows=[tally.row(task.columns.events, task.seed) for tally in self.tallies],
+            against_copy_last=self._compared(),
+        )
+
+    def _compared(self) -> dict[str, Difference]:
+        ours, theirs = self.model.each(), self.copied.each()
+        found = {}
+        for metric in self.task.columns.computed:
+            pair = ours[metric.key], theirs[metric.key]
+            if np.isfinite(pair).all():
+                found[metric.key] = Difference.of(paired_bootstrap(*pair, seed=self.task.seed))
+        return found

@@ -1,0 +1,213 @@
+"""What an evaluation is to do, checked before anything is predicted."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import torch
+
+import framecast
+from framecast.clip import Clip, Source, collate
+from framecast.config import to_json
+from framecast.data.order import Sequential
+from framecast.errors import ConfigError, DataError, FramecastError
+from framecast.evaluation.columns import Columns
+from framecast.evaluation.protocol import Protocol, settled
+from framecast.evaluation.result import (
+    FORMAT_VERSION,
+    DataInfo,
+    ModelInfo,
+    Result,
+    RunInfo,
+)
+from framecast.model import Model, Options
+
+SOURCE_SEED = 0
+"""Seed of the data: a protocol's sequences are the same in every evaluation."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some sequences of one size."""
+
+    sequences: tuple[int, ...]  # numbers in the dataset
+    context: Clip
+    truth: Clip
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(self.sequences, self.context.to(device), self.truth.to(device))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model, a protocol and everything that they need."""
+
+    model: Model
+    protocol: Protocol
+    columns: Columns
+    source: Source
+    available: int
+    """Sequences that the protocol has."""
+    limit: int | None
+    batch: int
+    """Futures (sequence × sample) predicted at a time."""
+    seed: int
+    options: Options
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        protocol: Protocol,
+        *,
+        root: Path | None,
+        limit: int | None,
+        batch: int,
+        seed: int,
+        weights: Path | None,
+        options: Options | None,
+    ) -> "Task":
+        """Find the data and see that everything fits.
+
+        Raises:
+            FramecastError: if the model does not take the protocol's frames, or the data is
+                missing or not as the protocol says.
+        """
+        if limit is not None and limit < 1:
+            raise ConfigError(f"a limit of {limit} sequences leaves nothing; use 1 or more")
+        if batch < 1:
+            raise ConfigError(f"a batch of {batch} futures is none; use 1 or more")
+        if root is not None:
+            protocol = replace(protocol, data=replace(protocol.data, root=root))
+        protocol = settled(protocol)
+        source = protocol.data.source(protocol.split, sum(protocol.lengths()), SOURCE_SEED)
+        available = min(len(source), protocol.sequences or len(source))
+        columns = Columns.of(protocol, weights)
+        task = cls(
+            model,
+            protocol,
+            columns,
+            source,
+            available,
+            limit,
+            batch,
+            seed,
+            options or model.options_type(),
+        )
+        task._check_frames()
+        return task
+
+    @property
+    def used(self) -> int:
+        """Sequences that are predicted."""
+        return min(self.available, self.limit or self.available)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several samples."""
+        return (self.protocol.samples or 1) > 1
+
+    def batches(self) -> Iterator[Batch]:
+        """The sequences in order, those of one size together."""
+        context, _ = self.protocol.lengths()
+        size = max(1, self.batch // (self.protocol.samples or 1))
+        for keys in Sequential(len(self.source), size, self.used):
+            for same in _by_shape(keys, _items(self.source, keys)):
+                clip = collate([item for _, item in same])
+                self._check_values(clip, same[0][0][1])
+                numbers = tuple(index for (_, index), _ in same)
+                yield Batch(numbers, *clip.split(context))
+
+    def draft(self, device: torch.device | str, command: str | None) -> Result:
+        """The result, all but the figures."""
+        protocol = self.protocol
+        config = to_json(self.model.config)
+        kind = config.pop("type")
+        return Result(
+            format_version=FORMAT_VERSION,
+            protocol=protocol.definition(),
+            protocol_hash=self.columns.protocol_hash(protocol),
+            notes=list(protocol.notes),
+            model=ModelInfo(
+                kind,
+                model_fingerprint(self.model),
+                self.model.parameter_count(),
+                config,
+                self.model.about,
+                to_json(self.options),
+            ),
+            data=DataInfo(
+                self.source.fingerprint(), self.available, self.used, list(self.source.notes())
+            ),
+            run=RunInfo(self.seed, self.limit, str(device), 0.0, 0.0, versions(), command),
+            metrics=self.columns.infos(self.several),
+            omitted=self.columns.omitted,
+            rows=[],
+        )
+
+    def _check_frames(self) -> None:
+        """Let the model look at the first clip, and compare it with the protocol."""
+        protocol = self.protocol
+        context, horizon = protocol.lengths()
+        clip = self.source[(0, 0)]
+        _, channels, height, width = clip.frames.shape
+        for what, said, found in (
+            ("channels", protocol.channels, channels),
+            ("(height, width)", protocol.size, (height, width)),
+        ):
+            if said not in (None, found):
+                raise DataError(f"{protocol.name} has {what} {said}, but the data has {found}")
+        first = collate([clip]).split(context)[0]
+        try:
+            self.model.stream(
+                first, horizon, samples=protocol.samples, seed=self.seed, options=self.options
+            )
+        except FramecastError as error:
+            raise ConfigError(
+                f"{protocol.name} gives {context} frames of {height}x{width} with {channels} "
+                f"channel{'s' if channels > 1 else ''}: {error}"
+            ) from None
+
+    def _check_values(self, clip: Clip, index: int) -> None:
+        low, high = self.protocol.value_range
+        least, most = clip.frames.min().item(), clip.frames.max().item()
+        if not (low <= least and most <= high):
+            raise DataError(
+                f"{self.protocol.name} has values from {low:g} to {high:g}, but from sequence "
+                f"{self.source.name(index)} on the data has {least:g} to {most:g}"
+            )
+
+
+def model_fingerprint(model: Model) -> str:
+    """SHA-256 of a model's configuration and tensors, as hex."""
+    found = hashlib.sha256(json.dumps(to_json(model.config), sort_keys=True).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        plain = tensor.detach().cpu().contiguous()
+        found.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
+        found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures may depend on."""
+    known = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "av", "pillow")}
+    return {"framecast": framecast.__version__, "python": platform.python_version(), **known}
+
+
+def _items(source: Source, keys: list[tuple[int, int]]) -> list[Clip]:
+    many = getattr(source, "__getitems__", None)
+    return [source[key] for key in keys] if many is None else many(keys)
+
+
+def _by_shape(
+    keys: list[tuple[int, int]], clips: list[Clip]
+) -> Iterator[list[tuple[tuple[int, int], Clip]]]:
+    pairs = zip(keys, clips, strict=True)
+    for _, same in groupby(pairs, key=lambda pair: pair[1].frames.shape):
+        yield list(same)
