@@ -172,6 +172,8 @@ def test_bad_frames(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif"])
 def test_the_same_frames_give_the_same_file(tmp_path, suffix):
-    for name in "ab":
-        write(tmp_path / (name + suffix), 8)
-    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    written = set()
+    for _ in range(12):
+        write(tmp_path / f"o{suffix}", 8)
+        written.add((tmp_path / f"o{suffix}").read_bytes())
+    assert len(written) == 1

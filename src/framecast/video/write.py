@@ -25,6 +25,9 @@ from framecast.video.stream import reason
 GIF_MAX_FPS = 50
 """Viewers show a GIF with shorter gaps than 2/100 s at a tenth of its speed."""
 
+# Left to choose its vector code and threads, x264 does not write the same file twice.
+_SAME_FILE = {"x264-params": "cpu-independent=1"}
+_THREADS = 4
 _OWN_FRAME = re.compile(r"\d{5,}\.png")
 
 
@@ -220,12 +223,13 @@ class _Mp4(_Container):
 
     def _make_stream(self, height: int, width: int) -> Any:
         stream: Any = self._container.add_stream(
-            "libx264", rate=self._fps, options={"crf": "18", "preset": "medium"}
+            "libx264", rate=self._fps, options={"crf": "18", "preset": "medium", **_SAME_FILE}
         )
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
         # BT.709 in the narrow range, said in the file, so that every player shows one colour.
         context = stream.codec_context
+        context.thread_count = _THREADS
         context.colorspace = context.color_primaries = context.color_trc = 1
         context.color_range = 1
         if (stream.height, stream.width) != (height, width):
