@@ -284,6 +284,7 @@ def test_training_starts_from_another_model(tmp_path: Path) -> None:
     other = replace(each, model=DummyConfig(codes=9))
     with pytest.raises(TrainingError, match=r"its model\.codes is 8, the experiment's is 9"):
         train(other, tmp_path / "third", init=first, options=OPTIONS)
+    assert not (tmp_path / "third").exists()
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_model(
@@ -305,6 +306,23 @@ def test_checkpoints_at_the_beginning_and_the_end_alone(tmp_path: Path) -> None:
     assert found == ["00-000000000", "00-000000004"]
     with pytest.raises(ConfigError, match="0 or more"):
         plain(checkpoint_every=-1)
+
+
+def test_a_run_that_never_began_leaves_its_folder_free(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "__init__", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(plain(), tmp_path, options=OPTIONS)
+    train(plain(steps=3), tmp_path, options=OPTIONS)
+    assert framecast.load(tmp_path).about["stages"][0]["step"] == 3
+
+
+def test_fields_that_are_newer_than_a_run_have_their_defaults(tmp_path: Path) -> None:
+    train(plain(), tmp_path, options=OPTIONS)
+    facts = json.loads((tmp_path / "experiment.json").read_text())
+    del facts["experiment"]["stages"]["plain"]["optimizer"]["eps"]
+    (tmp_path / "experiment.json").write_text(json.dumps(facts))
+    train(plain(), tmp_path, resume=True, options=OPTIONS)
 
 
 def test_nothing_to_train_is_an_error(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from framecast import model as models
 from framecast.config import to_json
 from framecast.errors import FramecastError, TrainingError
 from framecast.experiment import Experiment
-from framecast.folder import Json
+from framecast.folder import Json, locate
 from framecast.training import checkpoint, run_folder
 from framecast.training.batches import check_shares
 from framecast.training.checkpoint import Checkpoint, Tensors
@@ -55,9 +55,13 @@ def train(
     told = options.progress and fabric.is_global_zero
     with numerics(options, fabric.device), StopSignals(told) as stop:
         place = Place(fabric, experiment, Sources(experiment), folder, options, stop)
-        given = None if init is None else str(init)
-        reached, init = _begin(place, resume, given)
-        weights = _weights_of(init, experiment) if init and reached is None else None
+        given = None if init is None else str(locate(init).resolve())
+        if given:
+            _weights_of(given, experiment)  # refused before anything is written
+        reached, begun_from = _begin(place, resume, given)
+        weights = None
+        if begun_from is not None and reached is None:
+            weights = _weights_of(begun_from, experiment)
         _run(place, reached, weights)
     return folder.model
 

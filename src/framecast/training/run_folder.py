@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from framecast import __version__
-from framecast.config import to_json
+from framecast.config import from_json, to_json
 from framecast.errors import TrainingError
 from framecast.experiment import Experiment
 from framecast.folder import Json, read_json, replace_file
@@ -72,10 +72,10 @@ class RunFolder:
                 shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
     def in_use(self) -> bool:
-        """Whether anything stands there, but for a description that was never finished."""
-        draft = f".{self.description.stem}."
+        """Whether anything stands there, but for the description of a run that never began."""
+        name, draft = self.description.name, f".{self.description.stem}."
         return self.path.is_dir() and any(
-            not entry.name.startswith(draft) for entry in self.path.iterdir()
+            entry.name != name and not entry.name.startswith(draft) for entry in self.path.iterdir()
         )
 
 
@@ -109,7 +109,7 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
     path = folder.path
     if path.exists() and not path.is_dir():
         raise TrainingError(f"{path} is a file; choose a folder for the run")
-    if not folder.in_use():
+    if not folder.in_use() and not (resume and folder.description.is_file()):
         folder.sweep(())
         _write(folder, description)
         return description
@@ -126,7 +126,9 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
 
 
 def _check_same(path: Path, before: Json, now: Json) -> None:
-    old, new = before.get("experiment", {}), now["experiment"]
+    # through the classes of today, which know the defaults of fields that are new
+    old = to_json(from_json(Experiment, before.get("experiment"), str(path / DESCRIPTION)))
+    new = now["experiment"]
     changes = differences(old, new, "")
     if not changes and list(old["stages"]) != list(new["stages"]):
         changes = [("stages", list(old["stages"]), list(new["stages"]))]
