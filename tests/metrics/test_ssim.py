@@ -132,6 +132,29 @@ def test_leading_axes_and_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(ssim.ssim_gaussian(prediction, target), whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 83, 40), (1, 3, 50, 40), (2, 3, 33, 31), (17, 1, 30, 30)])
+@pytest.mark.parametrize("least", [1, 4, 7])
+def test_strips_of_a_large_frame_give_its_value(
+    shape: tuple[int, ...], least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction, target = frames(*shape)
+    whole = ssim.ssim_gaussian(prediction, target)
+    groups: list[tuple[int, ...]] = []
+    original = ssim._lanes
+
+    def spy(one: Tensor, *rest: object) -> Tensor:
+        groups.append(tuple(one.shape))
+        return original(one, *rest)
+
+    monkeypatch.setattr(ssim, "_lanes", spy)
+    monkeypatch.setattr(ssim, "LEAST_ROWS", least)
+    monkeypatch.setattr(ssim, "PORTION", 1)
+    cut = ssim.ssim_gaussian(prediction, target)
+    torch.testing.assert_close(cut, whole, rtol=0, atol=1e-6)
+    assert all(height <= least + 10 for _, _, height, _ in groups)
+    assert all(many * lanes <= 3 * ssim.LANES for many, lanes, _, _ in groups)
+
+
 def test_shifted_sums_filter_as_the_convolution_does() -> None:
     maps = torch.rand(4, 20, 24, 16)
     window = torch.rand(7, dtype=torch.float64)

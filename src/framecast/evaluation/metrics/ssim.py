@@ -7,6 +7,9 @@ channels. A colour frame's value is therefore the same whether channels are comp
 together.
 """
 
+import math
+from collections.abc import Callable, Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +21,7 @@ from framecast.evaluation.metrics.pixel import truncated
 
 K1, K2 = 0.01, 0.03
 PORTION = 1 << 18  # values compared at a time: four maps of them stay in a processor's cache
+LEAST_ROWS = 32  # of a strip: what the window reaches over is filtered twice
 LANES = 16  # planes that lie side by side in memory, as many as a vector register holds
 
 
@@ -74,12 +78,25 @@ def ssim_uint8(
     Raises:
         FramecastError: A frame is smaller than the window.
     """
-    return _uniform(truncated(prediction) / 255, truncated(target) / 255, data_range=1.0)
+    return _uniform(prediction, target, data_range=1.0, prepare=truncated)
 
 
-def _uniform(prediction: Tensor, target: Tensor, *, data_range: float) -> Tensor:
+def _uniform(
+    prediction: Tensor,
+    target: Tensor,
+    *,
+    data_range: float,
+    prepare: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     window = torch.full((7,), 1 / 7, dtype=torch.float64)
-    return _ssim(prediction, target, window=window, unbiased=49 / 48, data_range=data_range)
+    return _ssim(
+        prediction,
+        target,
+        window=window,
+        unbiased=49 / 48,
+        data_range=data_range,
+        prepare=prepare,
+    )
 
 
 def _gaussian(size: int, sigma: float) -> Tensor:
@@ -89,7 +106,13 @@ def _gaussian(size: int, sigma: float) -> Tensor:
 
 
 def _ssim(
-    prediction: Tensor, target: Tensor, *, window: Tensor, unbiased: float, data_range: float
+    prediction: Tensor,
+    target: Tensor,
+    *,
+    window: Tensor,
+    unbiased: float,
+    data_range: float,
+    prepare: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     height, width = target.shape[-2:]
     if min(height, width) < len(window):
@@ -100,6 +123,8 @@ def _ssim(
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
 
     def frames(one: Tensor, two: Tensor) -> Tensor:
+        if prepare is not None:
+            one, two = prepare(one), prepare(two)
         values = _planes(one.flatten(0, 1), two.flatten(0, 1), window, c1, c2 / unbiased)
         return values.view(one.shape[:2]).mean(1)
 
@@ -107,7 +132,38 @@ def _ssim(
 
 
 def _planes(one: Tensor, two: Tensor, window: Tensor, c1: float, c2: float) -> Tensor:
-    """Mean SSIM of each plane: `m h w` twice to `m`."""
+    """Mean SSIM of each plane: `m h w` twice to `m`.
+
+    Planes are cut into strips of as many rows as let all lanes of one group fit a portion, so that
+    a few large frames need no more memory than many small ones, and fill the lanes as well.
+    """
+    reach = len(window) - 1
+    rows = one.shape[1] - reach
+    fitting = max(LEAST_ROWS, PORTION // (LANES * one.shape[2]))
+    count = -(-rows // fitting)
+    height = -(-rows // count)
+    step = height * (LANES // math.gcd(len(one), LANES))  # whole groups of lanes
+    total = one.new_zeros(len(one))
+    for first in range(0, rows, step):
+        for start, stop, used in _strips(first, min(rows, first + step), height):
+            cut = [x[:, start : stop + reach].unfold(1, used + reach, used) for x in (one, two)]
+            strips = [x.transpose(2, 3).flatten(0, 1) for x in cut]
+            values = _groups(strips[0], strips[1], window, c1, c2)
+            total += values.view(len(one), -1).sum(1) * (used / rows)
+    return total
+
+
+def _strips(first: int, last: int, height: int) -> Iterator[tuple[int, int, int]]:
+    """Rows from `first` to `last` as whole strips, and the rest as a lower one."""
+    whole = last - (last - first) % height
+    if whole > first:
+        yield first, whole, height
+    if last > whole:
+        yield whole, last, last - whole
+
+
+def _groups(one: Tensor, two: Tensor, window: Tensor, c1: float, c2: float) -> Tensor:
+    """Mean SSIM of each plane or strip, as many at a time as there are lanes."""
     whole = len(one) - len(one) % LANES
     parts = [
         _lanes(a.unflatten(0, (-1, lanes)), b.unflatten(0, (-1, lanes)), window, c1, c2)
@@ -134,9 +190,8 @@ def _lanes(one: Tensor, two: Tensor, window: Tensor, c1: float, c2: float) -> Te
     """
     groups, lanes, height, width = one.shape
     maps = one.new_empty(4, groups, height, width, lanes)
-    for index in range(groups):
-        maps[0, index].view(-1, lanes).copy_(one[index].flatten(1).t())
-        maps[1, index].view(-1, lanes).copy_(two[index].flatten(1).t())
+    maps[0].copy_(one.permute(0, 2, 3, 1))
+    maps[1].copy_(two.permute(0, 2, 3, 1))
     torch.sub(maps[0], maps[1], out=maps[2]).square_()
     torch.addcmul(one.new_tensor(c1 + c2), maps[0], maps[0], out=maps[3])
     maps[3].addcmul_(maps[1], maps[1])
