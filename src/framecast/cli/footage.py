@@ -187,7 +187,5 @@ def _too_short(path: Path, found: int, wanted: int, start: int | float, model: M
     cure = f"pass --context {found}" if found >= least else "give a longer video"
     earlier = " or an earlier --start" if start else ""
     need = f"; {model.config.type} needs at least {least}" if found < least else ""
-    return (
-        f"{path} has {found} frames from {place} on, and the context is {wanted}{need}; "
-        f"{cure}{earlier}"
-    )
+    there = "1 frame" if found == 1 else f"{found} frames"
+    return f"{path} has {there} from {place} on, and the context is {wanted}{need}; {cure}{earlier}"

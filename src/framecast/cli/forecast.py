@@ -51,7 +51,7 @@ class Errors:
     """Predicted frames that the video goes on for."""
     mse: float
     psnr: float
-    """Decibels of the mean squared error per pixel, for a range of 1."""
+    """Decibels of the mean squared error per pixel, for a range of 1; infinite without error."""
     copy_last_mse: float
     """The same for the last observed frame repeated."""
     copy_last_psnr: float
@@ -221,7 +221,7 @@ class _Score:
 
 
 def _decibels(error: float) -> float:
-    return -10 * math.log10(max(error, 1e-10))
+    return -10 * math.log10(error) if error else math.inf
 
 
 def _truth_note(errors: Errors | None, horizon: int) -> list[str]:
