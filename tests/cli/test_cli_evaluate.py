@@ -55,7 +55,7 @@ def test_data_of_ones_own_with_samples_seeds_and_options(cli, frame_folder, nois
     runs = {
         "a": ("--seed", 0),
         "b": ("--seed", 1),
-        "c": ("--seed", 0, "--options", "strength=0"),
+        "c": ("--seed", 0, "--option", "strength=0"),
     }
     found = {}
     for name, options in runs.items():

@@ -98,14 +98,14 @@ def test_samples_stand_side_by_side_in_a_video(cli, frame_folder, noisy: str) ->
 
 def test_options_of_the_model_reach_it(cli, frame_folder, noisy: str) -> None:
     base = ("predict", frame_folder(), "--model", noisy, "--samples", 1, "--horizon", 1)
-    assert cli(*base, "--options", "strength=0", "-o", "still").code == 0
+    assert cli(*base, "--option", "strength=0", "-o", "still").code == 0
     assert cli(*base, "-o", "noisy").code == 0
     still, noise = images(Path("still")), images(Path("noisy"))
     assert np.array_equal(still[-1], still[-2])
     assert not np.array_equal(noise[-1], noise[-2])
-    wrong = cli(*base, "--options", "strenght=0", "-o", "x")
+    wrong = cli(*base, "--option", "strenght=0", "-o", "x")
     assert (wrong.code, "did you mean 'strength'" in wrong.err) == (2, True)
-    assert "KEY=VALUE" in cli(*base, "--options", "strength", "-o", "x").err
+    assert "KEY=VALUE" in cli(*base, "--option", "strength", "-o", "x").err
 
 
 def test_mark_draws_a_border_on_predictions_alone(cli, frame_folder) -> None:

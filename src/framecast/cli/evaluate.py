@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.table import Table
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
 from framecast import registry
 from framecast.cli import terminal
-from framecast.cli.options import OPTIONS, OUT, taken
+from framecast.cli.options import OPTION, OUT, taken
 from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         """Futures predicted at a time."""
         seed: int = 0
         """Seed of the samples."""
-        options: Annotated[tuple[str, ...], OPTIONS] = ()
-        """The model's own options, for example temperature=0.7."""
+        options: Annotated[UseAppendAction[tuple[str, ...]], OPTION] = ()
+        """An option of the model, for example temperature=0.7; may be repeated."""
         weights: Path | None = None
         """Folder of LPIPS weights."""
         out: Annotated[Path, OUT] = Path("results") / _slug(f"{Path(model)}-{name}")

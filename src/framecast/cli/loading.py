@@ -61,12 +61,12 @@ def options_of(model: Model, pairs: Sequence[str]) -> Options:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise FramecastError(f"--options takes KEY=VALUE, got {pair!r}")
+            raise FramecastError(f"--option takes KEY=VALUE, got {pair!r}")
         try:
             given[key] = json.loads(value)
         except ValueError:
             given[key] = value
-    return from_json(model.options_type, given, f"--options of {model.config.type}")
+    return from_json(model.options_type, given, f"--option of {model.config.type}")
 
 
 def checked_device(name: str) -> torch.device:

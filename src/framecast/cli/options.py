@@ -110,4 +110,4 @@ Size = Annotated[
     _text(read_size, _write_size, "native|model|HxW", (tuple, str)),
 ]
 OUT = tyro.conf.arg(aliases=["-o"], metavar="PATH")
-OPTIONS = tyro.conf.arg(metavar="KEY=VALUE")
+OPTION = tyro.conf.arg(name="option", metavar="KEY=VALUE")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from framecast.cli import terminal
-from framecast.cli.options import DEFAULT_MODEL, OPTIONS, OUT, Size, Start, parse
+from framecast.cli.options import DEFAULT_MODEL, OPTION, OUT, Size, Start, parse
 from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Predict:
     """Futures to draw; the model's point prediction if not given."""
     seed: int = 0
     """With the same seed, the same futures."""
-    options: Annotated[tuple[str, ...], OPTIONS] = ()
-    """The model's own options, for example temperature=0.7."""
+    options: Annotated[UseAppendAction[tuple[str, ...]], OPTION] = ()
+    """An option of the model, for example temperature=0.7; may be repeated."""
     start: Start = 0
     """Where the context begins: a frame number, or a time such as 12.5s."""
     size: Size = "model"
