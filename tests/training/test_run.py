@@ -42,7 +42,7 @@ def after_step(monkeypatch: pytest.MonkeyPatch) -> At:
 
 
 def send(number: int) -> Callable[[Trainer], None]:
-    return lambda _: os.kill(os.getpid(), number)
+    return lambda _: signal.raise_signal(number)
 
 
 def test_a_run_leaves_what_it_says(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_loader_processes_change_nothing_and_outlive_a_signal(
         for child in multiprocessing.active_children():
             assert child.pid is not None
             os.kill(child.pid, signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
 
     data = Dots(clips=10, fixed=False)
     each = replace(plain(steps=6), data=data)
@@ -154,7 +154,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_bit_for_bit(
 ) -> None:
     train(chain(), tmp_path / "whole", options=OPTIONS)
     after_step(3, send(signal.SIGTERM))
-    with pytest.raises(Interrupted, match=r"step 3 of stage 'codes'; .* --resume --out") as caught:
+    with pytest.raises(Interrupted, match=r"step 3 of stage 'codes'; .* train --resume ") as caught:
         train(chain(), tmp_path / "run", options=OPTIONS)
     assert caught.value.exit_code == 143
     after_step(1, send(signal.SIGINT))
@@ -168,8 +168,8 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_bit_for_bit(
 
 def test_the_second_signal_stops_at_once(tmp_path: Path, after_step: At) -> None:
     def twice(_: Trainer) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     after_step(3, twice)
     with pytest.raises(KeyboardInterrupt):
@@ -205,7 +205,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="is a file"):
         train(plain(), tmp_path / "notes.txt", options=OPTIONS)
     train(plain(), tmp_path / "run", options=OPTIONS)
-    with pytest.raises(TrainingError, match="holds a run; resume it"):
+    with pytest.raises(TrainingError, match="holds a run; go on with it"):
         train(plain(), tmp_path / "run", options=OPTIONS)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
 

@@ -52,7 +52,7 @@ def test_a_signal_to_one_process_stops_all_and_they_go_on_bit_for_bit(runs: Path
 
 def test_all_processes_raise_the_error_of_the_first(runs: Path) -> None:
     for rank in (0, 1):
-        assert "holds a run; resume it" in (runs / f"used{rank}").read_text()
+        assert "holds a run; go on with it" in (runs / f"used{rank}").read_text()
 
 
 def test_a_batch_that_processes_cannot_share_is_an_error(runs: Path) -> None:

@@ -45,14 +45,15 @@ def test_accumulated_micro_batches_are_the_whole_batch() -> None:
         torch.testing.assert_close(parameters(parts)[name], parameter)
 
 
-def test_a_step_is_gradient_descent() -> None:
+def test_steps_are_gradient_descent() -> None:
     it = trainer(PlainConfig(optimizer=SGD))
-    oracle, batch = copy.deepcopy(it.stage.model), clips(0, 4)
-    error = (oracle.teacher_forced(batch) - batch.frames[:, 1:]).square().mean()
-    weight = oracle.encoder.weight
-    (gradient,) = torch.autograd.grad(error, weight)
-    it.step([batch])
-    torch.testing.assert_close(it.stage.model.encoder.weight, weight - 0.5 * gradient)
+    for step in range(3):
+        oracle, batch = copy.deepcopy(it.stage.model), clips(step, 4)
+        error = (oracle.teacher_forced(batch) - batch.frames[:, 1:]).square().mean()
+        weight = oracle.encoder.weight
+        (gradient,) = torch.autograd.grad(error, weight)
+        it.step([batch])
+        torch.testing.assert_close(it.stage.model.encoder.weight, weight - 0.5 * gradient)
 
 
 def test_gradients_are_clipped_together_and_their_full_norm_is_reported() -> None:
@@ -157,6 +158,14 @@ def test_processes_draw_alike_after_a_step_and_unlike_in_it() -> None:
 
     assert after(0)[0] != after(1)[0]
     assert after(0)[1] == after(1)[1]
+
+
+def test_the_total_alone_keeps_its_graph() -> None:
+    losses = trainer(PlainConfig()).module("main", clips(0, 4), 0)
+    assert {name: loss.requires_grad for name, loss in losses.items()} == {
+        "total": True,
+        "root": False,
+    }
 
 
 @pytest.mark.parametrize("steps", [0, 2])

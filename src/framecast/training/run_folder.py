@@ -116,7 +116,10 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
     if not folder.description.is_file():
         raise TrainingError(f"{path} is not empty and holds no run; choose another folder")
     if not resume:
-        raise TrainingError(f"{path} holds a run; resume it (--resume) or choose another folder")
+        raise TrainingError(
+            f"{path} holds a run; go on with it (framecast train --resume {path}), "
+            "or choose another folder"
+        )
     before = read_json(folder.description)
     _check_same(path, before, description)
     folder.sweep(description["experiment"]["stages"])

@@ -2,29 +2,34 @@
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from framecast.clip import Clip, Source, collate
 from framecast.model import Model
 from framecast.models.copy_last import CopyLast, CopyLastConfig
+from framecast.pictures import strip
 
 
 def picture(
-    model: Model, source: Source, context: int, count: int, device: torch.device
+    model: Model, source: Source, context: int, clips: int, device: torch.device, title: str
 ) -> Image.Image:
-    """Truth, prediction and repeated last frame of the first clips of a source.
+    """Truth, prediction and repeated last frame of the first clips of a source, a row each.
 
-    The model is left in evaluation mode.
+    The model is left in evaluation mode. Of frames that are neither gray nor RGB, the first
+    channel is shown.
     """
-    keys = [(0, index) for index in range(min(count, len(source)))]
+    keys = [(0, index) for index in range(min(clips, len(source)))]
     clip: Clip = collate([source[key] for key in keys])
     seen, future = clip.split(context)
     predicted = model.eval().predict(seen.to(device), future.length, seed=0).frames[0].cpu()
     copied = CopyLast(CopyLastConfig()).predict(seen, future.length).frames[0]
-    rows = {}
+    rows: dict[str, Tensor] = {}
     for number in range(len(keys)):
-        rows[f"{number + 1}: truth"] = future.frames[number]
-        rows[f"{number + 1}: prediction"] = predicted[number]
-        rows[f"{number + 1}: copy-last"] = copied[number]
-    from framecast.pictures import strip
+        rows[f"{number + 1}: truth"] = _visible(future.frames[number])
+        rows[f"{number + 1}: prediction"] = _visible(predicted[number])
+        rows[f"{number + 1}: copy-last"] = _visible(copied[number])
+    return strip(rows, first=context, title=title)
 
-    return strip(rows, first=context)
+
+def _visible(frames: Tensor) -> Tensor:
+    return frames if frames.shape[1] in (1, 3) else frames[:, :1]

@@ -1,6 +1,5 @@
 """One stage of a run: its steps, and all that happens between them."""
 
-import importlib.util
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -196,13 +195,13 @@ class StageRun:
         )
 
     def _picture(self) -> None:
-        if self.log is None or importlib.util.find_spec("framecast.pictures") is None:
+        if self.log is None:
             return
         source, done = self.place.sources.shown(), self.trainer.done
+        title = f"{self.name}, step {done}"
+        device, context = self.fabric.device, self.experiment.context
         with self.trainer.average.in_place():
-            image = picture(
-                self.model, source, self.experiment.context, PICTURED_CLIPS, self.fabric.device
-            )
+            image = picture(self.model, source, context, PICTURED_CLIPS, device, title)
         self.trainer.stage.train()
         path = self.place.folder.samples / self.name / f"{done:09d}.png"
         replace_file(path, image.save)
@@ -254,7 +253,7 @@ class StageRun:
         folder = self.place.folder
         return (
             f"the last checkpoint is step {self.saved} in {folder.checkpoints}; "
-            f"go on with --resume --out {folder.path}"
+            f"go on with: framecast train --resume {folder.path}"
         )
 
     def _hand_on(self) -> None:
