@@ -1,0 +1,461 @@
+"""Pictures: contact sheets, strips, panels, heat maps and curves, as PIL images on white."""
+
+import io
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from framecast.errors import VideoError
+
+WIDTH = 2400
+"""Widest picture of frames, in pixels."""
+MOST_SAMPLES = 16
+"""Most rows of samples on a sheet; more are left out, and the sheet says so."""
+
+_MARGIN = 24
+_GAP = 4  # between frames
+_DIVIDE = 28  # between groups of columns
+_INK, _FAINT, _RULE = (34, 34, 34), (120, 120, 120), (205, 205, 205)
+_CONTEXT, _PREDICTION = (96, 110, 125), (198, 80, 40)
+_SMALLEST, _LARGEST = 64, 192  # width of a frame on a picture
+_SHRUNK = 96  # width to which a larger frame is shrunk before frames are left out
+_HIGH = 1800  # height that all rows together keep to, if they can
+_LABEL = 240  # widest names of rows; longer ones are cut
+
+Numbers = Sequence[float | int] | np.ndarray
+Ends = tuple[float | int, float | int]
+"""The values shown as the darkest and the brightest."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image that a model shows of its inside."""
+
+    title: str
+    image: Float[Tensor, "c h w"] | Float[np.ndarray, "c h w"]
+    """One channel (gray in the range (0, 1), otherwise a heat map) or three (RGB)."""
+    range: Ends
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity over an axis, with its 95 % interval; the four lists have one length."""
+
+    x: Numbers
+    mean: Numbers
+    low: Numbers
+    high: Numbers
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Columns that belong together."""
+
+    title: str
+    numbers: Sequence[int]
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Row:
+    label: str
+    frames: Sequence[UInt8[np.ndarray, "h w 3"] | None]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Rows of frames of one size, under numbered columns in groups."""
+
+    rows: Sequence[_Row]
+    groups: Sequence[_Group]
+    size: tuple[int, int]
+    """(height, width) of a frame on the picture."""
+    title: str = ""
+    notes: Sequence[str] = field(default_factory=tuple)
+    fps: float | int | None = None
+
+
+def contact_sheet(
+    context: Float[Tensor, "t c h w"],
+    samples: Float[Tensor, "s u c h w"],
+    truth: Float[Tensor, "u c h w"] | None = None,
+    *,
+    title: str = "",
+    labels: Sequence[str] | None = None,
+    first: int = 0,
+    fps: float | int | None = None,
+) -> Image.Image:
+    """A prediction at a glance: context | futures, samples as rows, time in columns.
+
+    Long clips are thinned to the columns that fit, always with the first and last frame; the
+    numbers above the columns tell which frames are shown.
+
+    Args:
+        context: the observed frames, in [0, 1].
+        samples: the predicted futures.
+        truth: what really followed, where it is known.
+        title: a line above all.
+        labels: names of the samples' rows; "sample 1" … where None.
+        first: number of the first context frame in its video.
+        fps: frames per second, for times above the columns; None for none.
+
+    Returns:
+        An RGB image at most `WIDTH` pixels wide.
+    """
+    shown = samples[:MOST_SAMPLES]
+    if labels is None:
+        many = len(samples) > 1
+        labels = [f"sample {n + 1}" if many else "prediction" for n in range(len(samples))]
+    futures = [] if truth is None else [("truth", truth)]
+    futures += list(zip(labels, shown, strict=False))
+    seen, ahead = len(context), samples.shape[1]
+    size, columns = _layout(context[0], seen + ahead, [label for label, _ in futures])
+    left = _picked(seen, _share(seen, ahead, columns))
+    right = _picked(ahead, columns - len(left))
+    rows = []
+    for number, (label, future) in enumerate(futures):
+        before = [_sized(context[n], size) if number == 0 else None for n in left]
+        rows.append(_Row(label, before + [_sized(future[n], size) for n in right]))
+    groups = [
+        _Group(_counted("context", left, seen), [first + n for n in left], _CONTEXT),
+        _Group(
+            _counted("prediction", right, ahead), [first + seen + n for n in right], _PREDICTION
+        ),
+    ]
+    notes = [f"{len(shown)} of {len(samples)} samples"] if len(shown) < len(samples) else []
+    return _drawn(_Grid(rows, groups, size, title, notes, fps))
+
+
+def strip(
+    rows: Mapping[str, Float[Tensor, "_ _ _ _"]], first: int = 0, *, title: str = ""
+) -> Image.Image:
+    """Named rows of frames under each other: truth, model, copy-last …
+
+    Args:
+        rows: frames of one size per name, in [0, 1]; a shorter row ends earlier.
+        first: number of the first column's frame.
+        title: a line above all.
+
+    Raises:
+        ValueError: if there are no rows, or one has no frames, or their frames differ in size.
+    """
+    if not rows:
+        raise ValueError("a strip needs at least one row of frames")
+    if empty := [name for name, frames in rows.items() if len(frames) == 0]:
+        raise ValueError(f"the row {empty[0]!r} of a strip has no frames")
+    sizes = {tuple(frames.shape[-2:]) for frames in rows.values()}
+    if len(sizes) > 1:
+        raise ValueError(f"rows of a strip have frames of one size, not {sorted(sizes)}")
+    total = max(len(frames) for frames in rows.values())
+    size, columns = _layout(next(iter(rows.values()))[0], total, list(rows))
+    picked = _picked(total, columns)
+    drawn = [
+        _Row(name, [_sized(frames[n], size) if n < len(frames) else None for n in picked])
+        for name, frames in rows.items()
+    ]
+    group = _Group(_counted("", picked, total), [first + n for n in picked], _CONTEXT)
+    return _drawn(_Grid(drawn, [group], size, title))
+
+
+def heat_map(
+    values: Float[Tensor, "h w"] | Float[np.ndarray, "h w"],
+    range: Ends,  # noqa: A002
+) -> Image.Image:
+    """Values as colours (viridis), enlarged where they are few, with a scale below.
+
+    Args:
+        values: one number per pixel; those that are not finite come out white.
+        range: the values at the two ends of the colours.
+    """
+    map_ = _enlarged(_coloured(np.asarray(_array(values)), range))
+    font = _font(13)
+    low, high = f"{range[0]:.3g}", f"{range[1]:.3g}"
+    width = max(map_.width, 120)
+    image = Image.new("RGB", (width, map_.height + 40), "white")
+    image.paste(map_, ((width - map_.width) // 2, 0))
+    ramp = np.linspace(range[0], range[1], width, dtype=np.float64)[None].repeat(10, axis=0)
+    image.paste(Image.fromarray(_coloured(ramp, range)), (0, map_.height + 8))
+    draw = ImageDraw.Draw(image)
+    draw.text((0, map_.height + 21), low, _INK, font)
+    draw.text((width, map_.height + 21), high, _INK, font, anchor="ra")
+    return image
+
+
+def panels(shown: Sequence[Panel]) -> Image.Image:
+    """Titled images in a grid.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not shown:
+        raise ValueError("there are no panels to show")
+    images = [_panel(panel) for panel in shown]
+    font = _font(15)
+    width = max(*(i.width for i in images), *(int(font.getlength(p.title)) for p in shown))
+    height = max(image.height for image in images)
+    room = WIDTH - _MARGIN
+    columns = max(1, min(len(images), room // (width + _MARGIN), _square(len(images))))
+    down = -(-len(images) // columns)
+    step = (width + _MARGIN, height + 26 + _MARGIN)
+    sheet = Image.new("RGB", (columns * step[0] + _MARGIN, down * step[1] + _MARGIN), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, (panel, image) in enumerate(zip(shown, images, strict=True)):
+        x = _MARGIN + number % columns * step[0]
+        y = _MARGIN + number // columns * step[1]
+        draw.text((x, y), panel.title, _INK, font)
+        sheet.paste(image, (x, y + 26))
+    return sheet
+
+
+def curves(
+    series: Mapping[str, Curve], ylabel: str, title: str = "", xlabel: str = "predicted frame"
+) -> Image.Image:
+    """Lines with their 95 % intervals as bands.
+
+    Raises:
+        ValueError: if there are no series.
+    """
+    if not series:
+        raise ValueError("there are no curves to draw")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure((8, 5), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, curve in series.items():
+        marker = "o" if len(curve.x) < 30 else ""
+        (line,) = axes.plot(curve.x, curve.mean, marker=marker, markersize=3.5, label=name)
+        axes.fill_between(
+            curve.x, curve.low, curve.high, alpha=0.18, color=line.get_color(), linewidth=0
+        )
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set_title(title, loc="left", fontsize=13)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, title="mean, 95 % interval", alignment="left")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
+def save(image: Image.Image, path: str | Path) -> None:
+    """Write an image (PNG or what the suffix says); a failure leaves what stood there.
+
+    Raises:
+        VideoError: if the place cannot be written or the suffix is unknown.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{path.stem}.{secrets.token_hex(4)}{path.suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(temporary)
+        temporary.replace(path)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+        raise VideoError(f"{path} cannot be written: {what}; choose another place") from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+# ---- frames
+
+
+def _array(values: Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(values, Tensor):
+        values = values.detach().float().cpu().numpy()
+    return values
+
+
+def _rgb(frame: Tensor | np.ndarray, ends: Ends = (0, 1)) -> np.ndarray:
+    """`c h w` to `h w 3` bytes."""
+    pixels = np.nan_to_num((_array(frame).astype(np.float64) - ends[0]) / (ends[1] - ends[0]))
+    pixels = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    if pixels.shape[-1] not in (1, 3):
+        raise ValueError(f"an image has 1 or 3 channels, not {pixels.shape[-1]}")
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+
+def _sized(frame: Float[Tensor, "c h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "oh ow 3"]:
+    """A frame at the size of its cell: enlarged in whole pixels, or shrunk smoothly."""
+    image = Image.fromarray(_rgb(frame))
+    if (image.height, image.width) == size:
+        return np.asarray(image)
+    how = Image.Resampling.NEAREST if size[1] > image.width else Image.Resampling.LANCZOS
+    return np.asarray(image.resize((size[1], size[0]), how))
+
+
+def _coloured(values: np.ndarray, ends: Ends) -> UInt8[np.ndarray, "h w 3"]:
+    import matplotlib
+
+    scaled = np.ma.masked_invalid((values.astype(np.float64) - ends[0]) / (ends[1] - ends[0]))
+    colours = matplotlib.colormaps["viridis"].with_extremes(bad="white")
+    return colours(scaled.clip(0, 1), bytes=True)[..., :3]
+
+
+def _enlarged(pixels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    longest = max(image.size)
+    if longest > 512:
+        image.thumbnail((512, 512), Image.Resampling.LANCZOS)
+        return image
+    times = max(1, 256 // longest)
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+
+
+def _panel(panel: Panel) -> Image.Image:
+    if panel.image.shape[0] == 1 and panel.range != (0, 1):
+        return heat_map(panel.image[0], panel.range)
+    return _enlarged(_rgb(panel.image, panel.range))
+
+
+# ---- layout
+
+
+def _layout(
+    frame: Float[Tensor, "c h w"], columns: int, labels: Sequence[str]
+) -> tuple[tuple[int, int], int]:
+    """Size of a frame on the picture (h, w), and how many columns fit: all of them if possible."""
+    height, width = frame.shape[-2:]
+    room = WIDTH - 2 * _MARGIN - _DIVIDE - _label_room(labels)
+    fair = room // columns - _GAP
+    largest = min(_LARGEST, max(_SMALLEST, _HIGH // len(labels) * width // height))
+    if width <= largest:
+        widths = [width * n for n in range(1, largest // width + 1)]
+        readable = [w for w in widths if w >= _SMALLEST] or widths[-1:]
+        wide = max([w for w in readable if w <= fair], default=min(readable[0], max(fair, _SHRUNK)))
+    else:
+        wide = min(largest, max(_SHRUNK, fair))
+    tall = max(1, round(height * wide / width))
+    return (tall, wide), max(2, min(columns, room // (wide + _GAP)))
+
+
+def _label_room(labels: Sequence[str]) -> int:
+    return 12 + min(_LABEL, max(int(_font(14).getlength(label)) + 1 for label in labels))
+
+
+def _share(seen: int, ahead: int, columns: int) -> int:
+    """How many columns the context gets."""
+    if seen + ahead <= columns:
+        return seen
+    fair = max(round(columns * seen / (seen + ahead)), min(4, columns // 4), 1)
+    return min(seen, max(fair, columns - ahead), columns - 1)
+
+
+def _picked(total: int, columns: int) -> list[int]:
+    """Evenly spaced frames, with the first and the last one."""
+    if columns >= total:
+        return list(range(total))
+    if columns == 1:
+        return [total - 1]
+    return [round(n * (total - 1) / (columns - 1)) for n in range(columns)]
+
+
+def _counted(name: str, picked: Sequence[int], total: int) -> str:
+    if len(picked) == total:
+        return name
+    return (
+        f"{name}: {len(picked)} of {total} frames" if name else f"{len(picked)} of {total} frames"
+    )
+
+
+def _square(count: int) -> int:
+    """Columns of a grid that is wider than high."""
+    return int(np.ceil(np.sqrt(count * 1.5)))
+
+
+# ---- drawing
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size=size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise RuntimeError("this Pillow is built without FreeType; install its usual wheel")
+    return font
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "...") > room:
+        text = text[:-1]
+    return text + "..."
+
+
+def _drawn(grid: _Grid) -> Image.Image:
+    tall, wide = grid.size
+    big, small = _font(20), _font(14)
+    lefts = _lefts(grid)
+    top = _MARGIN + (34 if grid.title else 0)
+    headed = any(group.title for group in grid.groups)
+    frames_top = top + (28 if headed else 0) + (36 if grid.fps else 18)
+    bottom = frames_top + len(grid.rows) * (tall + _GAP) - _GAP
+    size = (lefts[-1][-1] + wide + _MARGIN, bottom + _MARGIN + (20 if grid.notes else 0))
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    if grid.title:
+        draw.text((_MARGIN, _MARGIN - 4), _shortened(grid.title, big, size[0] - 40), _INK, big)
+    for group, places in zip(grid.groups, lefts, strict=True):
+        _head(draw, group, places, grid, (top, frames_top))
+    if len(grid.groups) > 1:
+        x = lefts[1][0] - (_DIVIDE + _GAP) // 2
+        draw.line([(x, top), (x, bottom)], _RULE, 2)
+    places = [place for group in lefts for place in group]
+    for number, row in enumerate(grid.rows):
+        y = frames_top + number * (tall + _GAP)
+        start = next(x for x, frame in zip(places, row.frames, strict=True) if frame is not None)
+        indent = 12 if start == places[0] else 12 + _DIVIDE
+        text = _shortened(row.label, small, start - _MARGIN - indent)
+        draw.text((start - indent, y + tall / 2), text, _INK, small, anchor="rm")
+        for x, frame in zip(places, row.frames, strict=True):
+            if frame is not None:
+                image.paste(Image.fromarray(frame), (x, y))
+    for note in grid.notes:
+        draw.text((places[0], bottom + 10), note, _FAINT, small)
+    return image
+
+
+def _lefts(grid: _Grid) -> list[list[int]]:
+    """The left edge of every column, group by group."""
+    x = _MARGIN + _label_room([row.label for row in grid.rows])
+    lefts = []
+    for group in grid.groups:
+        lefts.append([x + n * (grid.size[1] + _GAP) for n in range(len(group.numbers))])
+        x = lefts[-1][-1] + grid.size[1] + _GAP + _DIVIDE
+    return lefts
+
+
+def _head(
+    draw: ImageDraw.ImageDraw,
+    group: _Group,
+    places: Sequence[int],
+    grid: _Grid,
+    span: tuple[int, int],
+) -> None:
+    """A group's title over a coloured rule, and the frame number and time of each column."""
+    top, frames_top = span
+    wide = grid.size[1]
+    if group.title:
+        room = places[-1] + wide - places[0]
+        draw.text(
+            (places[0], top), _shortened(group.title, _font(15), room), group.colour, _font(15)
+        )
+        draw.line([(places[0], top + 21), (places[-1] + wide - 1, top + 21)], group.colour, 2)
+    font = _font(12)
+    for x, number in zip(places, group.numbers, strict=True):
+        centre = x + wide / 2
+        if grid.fps:
+            draw.text((centre, frames_top - 34), str(number), _INK, font, anchor="ma")
+            time = f"{number / grid.fps:.2f} s"
+            draw.text((centre, frames_top - 18), time, _FAINT, font, anchor="ma")
+        else:
+            draw.text((centre, frames_top - 17), str(number), _INK, font, anchor="ma")

@@ -1,0 +1,185 @@
+"""Contact sheets, strips, panels, heat maps and curves."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from framecast import pictures
+from framecast.errors import VideoError
+from framecast.pictures import Curve, Panel
+
+
+def pixels(image):
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+def colour(*rgb):
+    """One frame of one colour."""
+    return torch.tensor(rgb, dtype=torch.float32)[:, None, None].expand(3, 64, 64)
+
+
+def area(image, rgb):
+    """Pixels of exactly one colour, and the columns where they stand."""
+    found = (pixels(image) == np.array(rgb)).all(-1)
+    return int(found.sum()), np.flatnonzero(found.any(0))
+
+
+def test_a_sheet_shows_context_left_and_samples_right():
+    context = torch.stack([colour(1, 0, 0)] * 2)
+    samples = torch.stack([torch.stack([colour(0, 1, 0)] * 3), torch.stack([colour(0, 0, 1)] * 3)])
+    sheet = pictures.contact_sheet(context, samples, torch.stack([colour(1, 1, 0)] * 3))
+    red, red_x = area(sheet, (255, 0, 0))
+    green, green_x = area(sheet, (0, 255, 0))
+    blue, blue_x = area(sheet, (0, 0, 255))
+    yellow, yellow_x = area(sheet, (255, 255, 0))
+    # frames of 64 are enlarged threefold, the context stands once, every sample has its row
+    assert red == 2 * 192**2
+    assert green == blue == yellow == 3 * 192**2
+    assert green_x.tolist() == blue_x.tolist() == yellow_x.tolist()
+    assert green_x[0] - red_x[-1] > 20
+    between = pixels(sheet)[-40, red_x[-1] + 1 : green_x[0]]
+    assert (between < 250).any(), "no separator between context and prediction"
+    assert pixels(sheet)[0].min() == 255
+
+
+def test_small_frames_are_enlarged_in_whole_pixels():
+    frame = torch.rand(1, 1, 8, 8)
+    sheet = pixels(pictures.contact_sheet(frame, frame[None]))
+    expected = np.rint(frame[0, 0].numpy() * 255).astype(np.uint8).repeat(24, 0).repeat(24, 1)
+    rows, columns = sheet.shape[:2]
+    right = sheet[rows - 24 - 192 : rows - 24, columns - 24 - 192 : columns - 24, 0]
+    assert np.array_equal(right, expected)
+
+
+@pytest.mark.parametrize(("size", "length"), [((64, 64), 300), ((500, 700), 40), ((4, 900), 30)])
+def test_sheets_stay_readable(size, length):
+    frames = torch.zeros(1, 1, *size).expand(length, -1, -1, -1)
+    sheet = pictures.contact_sheet(frames[:10], frames[None])
+    assert 1000 < sheet.width <= pictures.WIDTH
+    assert pictures.strip({"a": frames}).width <= pictures.WIDTH
+
+
+def test_thinning_keeps_first_and_last_frame():
+    # every frame has a shade of its own, so that the sheet says which ones it shows
+    frames = (torch.arange(20, 220) / 255)[:, None, None, None].expand(-1, 1, 64, 64)
+    sheet = pixels(pictures.strip({"shades": frames}))
+    row = sheet[-60, :, 0]
+    shown = {int(value) for value in row if value < 250}
+    assert {20, 219} <= shown
+    assert 20 < len(shown) < 60
+
+
+def test_what_is_left_out_is_said(monkeypatch):
+    said = []
+    text = pictures.ImageDraw.ImageDraw.text
+
+    def spy(self, place, words, *args, **kwargs):
+        said.append(words)
+        return text(self, place, words, *args, **kwargs)
+
+    monkeypatch.setattr(pictures.ImageDraw.ImageDraw, "text", spy)
+    frames = torch.zeros(100, 1, 64, 64)
+    samples = frames[None].expand(20, -1, -1, -1, -1)
+    pictures.contact_sheet(frames[:2], samples, title="a clip", first=50, fps=25)
+    assert "a clip" in said
+    assert "16 of 20 samples" in said
+    assert any(words.startswith("prediction: ") and "of 100 frames" in words for words in said)
+    assert {"50", "2.00 s", "51", "52", "151", "6.04 s", "sample 1", "sample 16"} <= set(said)
+    assert "sample 17" not in said
+    said.clear()
+    pictures.contact_sheet(frames[:2], frames[None, :3], labels=["mine"])
+    assert {"context", "prediction", "mine", "0", "4"} <= set(said)
+
+
+def test_strip_rows_of_different_length():
+    image = pictures.strip(
+        {"long": torch.stack([colour(1, 0, 0)] * 4), "short": torch.stack([colour(0, 0, 1)] * 2)},
+        first=10,
+        title="two rows",
+    )
+    assert area(image, (255, 0, 0))[0] == 2 * area(image, (0, 0, 255))[0] > 0
+
+
+def test_strip_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="at least one row"):
+        pictures.strip({})
+    with pytest.raises(ValueError, match="no frames"):
+        pictures.strip({"a": torch.zeros(0, 1, 4, 4)})
+    with pytest.raises(ValueError, match="one size"):
+        pictures.strip({"a": torch.zeros(1, 1, 4, 4), "b": torch.zeros(1, 1, 4, 5)})
+
+
+def test_heat_map_runs_from_dark_to_bright_and_leaves_holes_white():
+    values = torch.tensor([[0.0, 5.0], [10.0, float("nan")]])
+    image = pixels(pictures.heat_map(values, (0, 10)))
+    quarter = image[:256, :256].reshape(2, 128, 2, 128, 3)
+    low, middle = quarter[0, 64, 0, 64], quarter[0, 64, 1, 64]
+    high, hole = quarter[1, 64, 0, 64], quarter[1, 64, 1, 64]
+    assert int(low.sum()) < int(middle.sum()) < int(high.sum())
+    assert (hole == 255).all()
+    assert np.array_equal(image, pixels(pictures.heat_map(values.numpy(), (0, 10))))
+
+
+def test_panels_in_a_grid():
+    shown = [
+        Panel("red", colour(1, 0, 0), (0, 1)),
+        Panel("half of the range", torch.full((3, 8, 8), 5.0), (0.0, 10.0)),
+        Panel("codes", np.arange(64, dtype=np.float32).reshape(1, 8, 8), (0.0, 63.0)),
+    ]
+    sheet = pictures.panels(shown)
+    assert area(sheet, (255, 0, 0))[0] == 256**2
+    assert area(sheet, (128, 128, 128))[0] >= 256**2
+    assert area(sheet, (68, 1, 84))[0] >= 32**2  # the dark end of viridis
+    with pytest.raises(ValueError, match="no panels"):
+        pictures.panels([])
+
+
+def test_curves_have_lines_and_bands():
+    x = list(range(1, 11))
+    thin = Curve(x, x, x, x)
+    broad = Curve(x, x, [v - 3 for v in x], [v + 3 for v in x])
+    narrow_image = pixels(pictures.curves({"a": thin}, "PSNR (dB)", title="t"))
+    broad_image = pixels(pictures.curves({"a": broad}, "PSNR (dB)", title="t"))
+    assert narrow_image.shape == broad_image.shape
+    assert (broad_image < 250).sum() > 1.5 * (narrow_image < 250).sum()
+    with pytest.raises(ValueError, match="no curves"):
+        pictures.curves({}, "x")
+
+
+def test_half_precision_and_values_out_of_range():
+    frames = torch.tensor([-1.0, 0.0, 1.0, 2.0, float("nan")], dtype=torch.bfloat16)
+    image = pictures.strip({"a": frames[:, None, None, None].expand(-1, 1, 64, 64)})
+    assert area(image, (0, 0, 0))[0] >= 3 * 64**2
+
+
+def test_save_is_all_or_nothing(tmp_path):
+    image = Image.new("RGB", (4, 4), "red")
+    path = tmp_path / "new" / "a.png"
+    pictures.save(image, path)
+    assert np.array_equal(pixels(Image.open(path)), pixels(image))
+    before = path.read_bytes()
+
+    class Faulty(Image.Image):
+        def save(self, fp, *args, **kwargs):
+            fp.write_bytes(b"half of an image")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(VideoError, match="cannot be written: No space left"):
+        pictures.save(Faulty(), path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.png"]
+    with pytest.raises(VideoError, match="cannot be written"):
+        pictures.save(image, path / "b.png")
+    with pytest.raises(VideoError, match="unknown file extension"):
+        pictures.save(image, tmp_path / "a.xyz")
+
+
+def test_matplotlib_is_imported_only_to_plot():
+    code = "import sys, framecast.pictures; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
