@@ -6,20 +6,21 @@ import torch
 from framecast.clip import Clip, collate
 
 
-def clip(length=4, actions=False, seconds=False, size=6) -> Clip:
+def clip(length=4, actions=False, seconds=False, missing=False, size=6) -> Clip:
     """A clip whose every entry is different."""
     frames = torch.arange(length * size * size).reshape(length, 1, size, size) / 1000
     return Clip(
         frames,
         torch.arange(length * 2.0).reshape(length, 2) if actions else None,
         torch.arange(length * 1.0) if seconds else None,
+        frames * 1000 % 3 == 0 if missing else None,
     )
 
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_split_cuts_time_of_all_parts(batched):
     """Context and future are slices of time, with or without a batch axis."""
-    whole = clip(5, actions=True, seconds=True)
+    whole = clip(5, actions=True, seconds=True, missing=True)
     if batched:
         whole = Clip.collate([whole, whole])
     context, future = whole.split(2)
@@ -27,6 +28,7 @@ def test_split_cuts_time_of_all_parts(batched):
     assert torch.equal(torch.cat([context.frames, future.frames], -4), whole.frames)
     assert torch.equal(torch.cat([context.actions, future.actions], -2), whole.actions)
     assert torch.equal(torch.cat([context.seconds, future.seconds], -1), whole.seconds)
+    assert torch.equal(torch.cat([context.missing, future.missing], -4), whole.missing)
 
 
 def test_collate_stacks():
@@ -47,10 +49,9 @@ def test_collate_refuses_what_does_not_fit():
 
 def test_to_moves_every_part():
     """`to` reaches frames, actions and times, and passes keyword arguments on."""
-    moved = clip(actions=True, seconds=True).to("meta", non_blocking=True)
-    assert {moved.frames.device.type, moved.actions.device.type, moved.seconds.device.type} == {
-        "meta"
-    }
+    moved = clip(actions=True, seconds=True, missing=True).to("meta", non_blocking=True)
+    parts = (moved.frames, moved.actions, moved.seconds, moved.missing)
+    assert {part.device.type for part in parts} == {"meta"}
 
 
 def test_annotations_are_checked_in_tests():

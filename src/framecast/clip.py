@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from framecast import registry
@@ -27,6 +27,8 @@ class Clip:
     """What the agent did at each frame, where the data has it."""
     seconds: Float[Tensor, "*b t"] | None = None
     """Time of each frame since the first one, where the data has it."""
+    missing: Bool[Tensor, "*b t c h w"] | None = None
+    """Pixels where nothing was measured, if the data tells; scores of events leave them out."""
 
     @property
     def length(self) -> int:
@@ -55,7 +57,8 @@ class Clip:
         """Stack clips of one size into a batch.
 
         Raises:
-            ValueError: if the clips differ in shape, or only some have actions or times.
+            ValueError: if the clips differ in shape, or only some have actions, times or missing
+                pixels.
         """
         shapes = {tuple(clip.frames.shape) for clip in clips}
         if len(shapes) > 1:
@@ -67,6 +70,7 @@ class Clip:
             torch.stack([clip.frames for clip in clips]),
             _stack([clip.actions for clip in clips]),
             _stack([clip.seconds for clip in clips]),
+            _stack([clip.missing for clip in clips]),
         )
 
     def _each(self, change: Any) -> "Clip":
@@ -75,13 +79,16 @@ class Clip:
             frames=change(self.frames, 3),
             actions=None if self.actions is None else change(self.actions, 1),
             seconds=None if self.seconds is None else change(self.seconds, 0),
+            missing=None if self.missing is None else change(self.missing, 3),
         )
 
 
 def _stack(tensors: list[Tensor | None]) -> Tensor | None:
     present = [tensor for tensor in tensors if tensor is not None]
     if present and len(present) < len(tensors):
-        raise ValueError("some clips of a batch have actions or times and others have none")
+        raise ValueError(
+            "some clips of a batch have actions, times or missing pixels and others have none"
+        )
     return torch.stack(present) if present else None
 
 

@@ -1,5 +1,6 @@
 """Arrays of numbers as clips: every kind of file, units, missing values, sequences, splits."""
 
+import dataclasses
 import os
 import pickle
 import shutil
@@ -223,6 +224,19 @@ def test_scale_offset_and_missing_code(tmp_path):
         root=root, range=(1.0, 5.0), scale=0.01, offset=1.0, missing=65535.0, axes="thw", splits=ALL
     )
     assert only(low, 1)[(0, 0)].frames.flatten().tolist() == pytest.approx([0, 0.25, 0, 0.75])
+
+
+def test_clips_say_which_pixels_are_missing(tmp_path):
+    """As stored, and after resizing where half of what a pixel covers is missing."""
+    values = np.ones((2, 4, 4), np.float32)
+    values[0, :2, :2] = np.nan
+    values[1, 0, 0] = np.nan
+    np.save(tmp_path / "a.npy", values)
+    config = Arrays(root=tmp_path, range=(0.0, 1.0), axes="thw", splits=ALL)
+    clip = config.source("test", 2, 0)[(0, 0)]
+    assert torch.equal(clip.missing, torch.from_numpy(values).isnan()[:, None])
+    small = dataclasses.replace(config, size=(2, 2)).source("test", 2, 0)[(0, 0)]
+    assert small.missing[:, 0].tolist() == [[[True, False], [False, False]], [[False] * 2] * 2]
 
 
 def test_nan_is_missing_and_infinity_is_clipped(tmp_path):

@@ -63,9 +63,12 @@ def test_what_cannot_be_computed_is_left_out_with_a_reason(
 
 @pytest.fixture
 def rain(tmp_path: Path) -> Path:
-    """One array of whole millimetres, so that many values are exactly at a threshold."""
+    """One array of whole millimetres, so that many values are exactly at a threshold; in some
+    places nothing was measured."""
     random = np.random.default_rng(0)
-    np.save(tmp_path / "rain.npy", random.integers(0, 8, (40, 16, 16)).astype(np.float32))
+    values = random.integers(0, 8, (40, 16, 16)).astype(np.float32)
+    values[random.random(values.shape) < 0.2] = np.nan
+    np.save(tmp_path / "rain.npy", values)
     return tmp_path
 
 
@@ -82,13 +85,14 @@ def test_events_are_counted_in_units_and_divided_at_the_end(rain: Path, knee: fl
     for threshold in THRESHOLDS:
         counts = np.zeros((HORIZON, 3))
         for start in starts:
-            predicted = values[start + CONTEXT - 1] >= threshold
+            predicted = np.nan_to_num(values[start + CONTEXT - 1]) >= threshold
             for t in range(HORIZON):
+                measured = np.isfinite(values[start + CONTEXT + t])
                 seen = values[start + CONTEXT + t] >= threshold
                 counts[t] += [
                     (predicted & seen).sum(),
                     (~predicted & seen).sum(),
-                    (predicted & ~seen).sum(),
+                    (predicted & ~seen & measured).sum(),
                 ]
         for t in range(HORIZON):
             hits, misses, _ = counts[t]

@@ -34,6 +34,8 @@ SURVEYED = 64
 """Frames that are looked at for what `notes` and messages say about the values."""
 ENDS = 2**16
 """Bytes at either end of a file that its fingerprint covers."""
+MOSTLY = 0.5
+"""A pixel of a resized frame is missing where at least this part of what it covers is."""
 
 
 @dataclass(frozen=True)
@@ -216,11 +218,16 @@ class ArrayClips(Source):
         """The clip of one key: the same in every epoch."""
         window = self.windows[key[1]]
         record = self.records[window.video]
-        parts: list[Tensor] = []
-        for values in self.config.read(record, window.start, window.frames):
-            frames = self.config.to_frames(torch.from_numpy(values)).float()
-            parts.append(frames if self.config.size is None else fit(frames, self.config.size))
-        return Clip(torch.cat(parts))
+        parts: list[tuple[Tensor, Tensor]] = []
+        for block in self.config.read(record, window.start, window.frames):
+            values = torch.from_numpy(block)
+            frames, missing = self.config.to_frames(values).float(), values.isnan()
+            if self.config.size is not None:
+                frames = fit(frames, self.config.size)
+                missing = fit(missing.float(), self.config.size) >= MOSTLY
+            parts.append((frames, missing))
+        frames, missing = (torch.cat(each) for each in zip(*parts, strict=True))
+        return Clip(frames, missing=missing)
 
     def name(self, index: int) -> str:
         """File and number of the first frame (file and time of single-frame files)."""

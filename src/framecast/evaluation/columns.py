@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from framecast.config import to_json
@@ -75,15 +75,21 @@ class Columns:
         return cls(metrics, weights, left_out, events)
 
     def __call__(
-        self, frame: Float[Tensor, "s b c h w"], truth: Float[Tensor, "s b c h w"]
+        self,
+        frame: Float[Tensor, "s b c h w"],
+        truth: Float[Tensor, "s b c h w"],
+        missing: Bool[Tensor, "s b c h w"] | None = None,
     ) -> FrameScores:
-        """Scores of unclipped frames, `s b` each; events have two more axes."""
+        """Scores of unclipped frames, `s b` each; events have two more axes.
+
+        Only events leave out the pixels that are missing from the truth.
+        """
         values: FrameScores = dict(
             evaluate_frames(self.metric_set, frame, truth, weights=self.weights)
         )
         values[SHARPNESS] = sharpness(frame.clamp(0, 1), truth)
         if self.events is not None:
-            values[EVENTS] = self.events.count(frame.clamp(0, 1), truth)
+            values[EVENTS] = self.events.count(frame.clamp(0, 1), truth, missing)
         return values
 
     @property

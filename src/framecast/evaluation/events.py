@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from framecast.data.arrays import Arrays
@@ -30,14 +30,17 @@ class EventScores:
     """In those units; an event is a value from the threshold on."""
 
     def count(
-        self, frame: Float[Tensor, "s b c h w"], truth: Float[Tensor, "s b c h w"]
+        self,
+        frame: Float[Tensor, "s b c h w"],
+        truth: Float[Tensor, "s b c h w"],
+        missing: Bool[Tensor, "s b c h w"] | None,
     ) -> Int64[Tensor, "s b k 3"]:
-        """Hits, misses and false alarms of frames in [0, 1], per threshold."""
+        """Hits, misses and false alarms of frames in [0, 1], per threshold, where measured."""
         low, high = self.data.limits
         # float32 frames lead back to a value at a threshold only up to rounding
         edges = [threshold - SLACK * (high - low) for threshold in self.thresholds]
         units = self.data.to_units(frame.double()), self.data.to_units(truth.double())
-        found = contingency(*units, edges)
+        found = contingency(*units, edges, missing=missing)
         return torch.stack([found.hits, found.misses, found.false_alarms], -1)
 
     def infos(self) -> dict[str, MetricInfo]:

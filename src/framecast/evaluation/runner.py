@@ -113,8 +113,8 @@ class _Run:
     def add(self, batch: Batch) -> None:
         """Predict and score a batch."""
         task, protocol = self.task, self.task.protocol
-        context, truth = batch.context.frames, batch.truth.frames
-        keep, nothing = shown(batch.sequences, task.used, truth.shape[1]), Keep((), ())
+        context, truth = batch.context.frames, batch.truth
+        keep, nothing = shown(batch.sequences, task.used, truth.length), Keep((), ())
         futures = score_model(
             task.model,
             batch.context,

@@ -22,8 +22,9 @@ from framecast.clip import Clip
 from framecast.model import Model, Options, Step
 
 FrameScores = dict[str, Tensor]
-Score = Callable[[Tensor, Tensor], FrameScores]
-"""Compares unclipped frames with true ones, both `s b c h w`: `s b` values by key, or more axes."""
+Score = Callable[[Tensor, Tensor, Tensor | None], FrameScores]
+"""Compares unclipped frames with true ones, both `s b c h w`, given the pixels that are missing
+from the truth: `s b` values by key, or more axes."""
 
 CRPS = "crps"
 SPREAD = "spread"
@@ -54,7 +55,7 @@ class Keep:
 def score_model(
     model: Model,
     context: Clip,
-    truth: Float[Tensor, "b t c h w"],
+    truth: Clip,
     score: Score,
     *,
     samples: int | None,
@@ -83,7 +84,7 @@ def score_model(
     for first, count in _portions(samples, rows // len(sequences)):
         steps = model.stream(
             context,
-            truth.shape[1],
+            truth.length,
             samples=count,
             seed=seed,
             sequences=sequences,
@@ -94,11 +95,9 @@ def score_model(
     return _joined(portions)
 
 
-def score_still(
-    frame: Float[Tensor, "b c h w"], truth: Float[Tensor, "b t c h w"], score: Score, keep: Keep
-) -> Futures:
+def score_still(frame: Float[Tensor, "b c h w"], truth: Clip, score: Score, keep: Keep) -> Futures:
     """Score one frame per sequence as the prediction of every frame of the horizon."""
-    return _joined([_score(repeat(Step(frame[None]), truth.shape[1]), truth, score, keep)])
+    return _joined([_score(repeat(Step(frame[None]), truth.length), truth, score, keep)])
 
 
 def _portions(samples: int | None, most: int) -> Iterator[tuple[int, int | None]]:
@@ -120,15 +119,14 @@ class _Portion:
     seconds: float = 0.0
 
 
-def _score(
-    steps: Iterable[Step], truth: Float[Tensor, "b t c h w"], score: Score, keep: Keep
-) -> _Portion:
+def _score(steps: Iterable[Step], truth: Clip, score: Score, keep: Keep) -> _Portion:
     portion, begun = _Portion(), time.perf_counter()
     for number, step in enumerate(steps):
         if step.frame.is_cuda:
             torch.cuda.synchronize(step.frame.device)
         portion.seconds += time.perf_counter() - begun
-        _add(portion, step.frame.float(), truth[:, number], score)
+        missing = None if truth.missing is None else truth.missing[:, number]
+        _add(portion, step.frame.float(), truth.frames[:, number], missing, score)
         if number in keep.frames and keep.sequences:
             shown = step.frame[0, list(keep.sequences)].float().clamp(0, 1)
             portion.kept.append(shown.cpu())
@@ -136,12 +134,14 @@ def _score(
     return portion
 
 
-def _add(portion: _Portion, frame: Tensor, truth: Tensor, score: Score) -> None:
+def _add(
+    portion: _Portion, frame: Tensor, truth: Tensor, missing: Tensor | None, score: Score
+) -> None:
     samples = len(frame)
     # a model whose samples are all equal expands one of them: there is one future to score
     distinct = frame[:1] if frame.stride(0) == 0 else frame
     target = truth.expand(len(distinct), *truth.shape)
-    values = score(distinct, target)
+    values = score(distinct, target, None if missing is None else missing.expand_as(target))
     clipped = distinct.clamp(0, 1)
     distances = (clipped - target).abs().flatten(2).mean(2)
     pairs = clipped.expand(samples, *clipped.shape[1:])
