@@ -15,8 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from dummy_runs import OPTIONS, quiet, uneven
 
+from contract.dummy import Dummy, DummyConfig, Plain, PlainConfig
 from framecast.errors import FramecastError
 from framecast.training import Interrupted, train
+from framecast.training.options import launch
 from framecast.training.trainer import Trainer
 
 RANK = int(os.environ["RANK"])
@@ -51,6 +53,15 @@ def main(folder: Path) -> None:
             train(each, run, options=OPTIONS)
         except FramecastError as error:
             (folder / f"{name}{RANK}").write_text(str(error))
+    (folder / f"buffer{RANK}").write_text(str(shared_buffer()))
+
+
+def shared_buffer() -> float:
+    """A value that differs between processes, after the first one's was given to all."""
+    trainer = Trainer(launch(OPTIONS), Plain(PlainConfig(), Dummy(DummyConfig()), 3), "it", 0)
+    trainer.stage.model.codebook.fill_(RANK + 7)
+    trainer.share_buffers()
+    return trainer.stage.model.codebook.max().item()
 
 
 if __name__ == "__main__":

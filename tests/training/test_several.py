@@ -61,3 +61,7 @@ def test_a_batch_that_processes_cannot_share_is_an_error(runs: Path) -> None:
             "a batch of 6 cannot be shared by 2 processes" in (runs / f"uneven{rank}").read_text()
         )
     assert not (runs / "uneven").exists()
+
+
+def test_all_processes_validate_with_the_buffers_of_the_first(runs: Path) -> None:
+    assert [(runs / f"buffer{rank}").read_text() for rank in (0, 1)] == ["7.0", "7.0"]
