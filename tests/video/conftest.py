@@ -1,28 +1,13 @@
 """Clips that the tests write themselves, and the real ones where they are."""
 
 import os
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
-
-RGB = np.ndarray
-Make = Callable[..., Path]
-
-
-def picture(number: int, height: int = 48, width: int = 64) -> RGB:
-    """A smooth image, red at the left, blue at the bottom, with a bar at a place of its own."""
-    image = np.zeros((height, width, 3), np.uint8)
-    image[..., 0] = np.linspace(200, 40, width)[None]
-    image[..., 2] = np.linspace(40, 200, height)[:, None]
-    image[..., 1] = 40
-    left = number * 3 % (width - 4)
-    image[:, left : left + 4, 1] = 220
-    return image
+from made_clips import Make, picture
 
 
 @pytest.fixture

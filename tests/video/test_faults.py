@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Make
+from made_clips import Make
 
 from framecast import video
 from framecast.errors import VideoError

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import picture
+from made_clips import picture
 from PIL import Image
 
 from framecast import video

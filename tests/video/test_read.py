@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import Make, picture
+from made_clips import Make, picture
 
 from framecast import video
 from framecast.errors import VideoError

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from conftest import picture
+from made_clips import picture
 
 from framecast import video
 from framecast.errors import VideoError
