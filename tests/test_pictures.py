@@ -96,6 +96,29 @@ def test_what_is_left_out_is_said(monkeypatch):
     assert {"context", "prediction", "mine", "0", "4"} <= set(said)
 
 
+def test_kept_frames_have_their_own_numbers(monkeypatch):
+    said = []
+    text = pictures.ImageDraw.ImageDraw.text
+
+    def spy(self, place, words, *args, **kwargs):
+        said.append(words)
+        return text(self, place, words, *args, **kwargs)
+
+    monkeypatch.setattr(pictures.ImageDraw.ImageDraw, "text", spy)
+    frames = torch.zeros(2, 1, 64, 64)
+    pictures.contact_sheet(frames, frames[None], first=100, kept=([0, 9], [10, 59]))
+    assert {"100", "109", "110", "159"} <= set(said)
+    assert {"context: 2 of 10 frames", "prediction: 2 of 50 frames"} <= set(said)
+
+
+def test_truth_may_end_early():
+    context = torch.stack([colour(1, 0, 0)])
+    samples = torch.stack([colour(0, 1, 0)] * 3)[None]
+    truth = torch.stack([colour(1, 1, 0)])
+    sheet = pictures.contact_sheet(context, samples, truth)
+    assert area(sheet, (0, 255, 0))[0] == 3 * area(sheet, (255, 255, 0))[0] > 0
+
+
 def test_strip_rows_of_different_length():
     image = pictures.strip(
         {"long": torch.stack([colour(1, 0, 0)] * 4), "short": torch.stack([colour(0, 0, 1)] * 2)},

@@ -84,11 +84,12 @@ class _Grid:
 def contact_sheet(
     context: Float[Tensor, "t c h w"],
     samples: Float[Tensor, "s u c h w"],
-    truth: Float[Tensor, "u c h w"] | None = None,
+    truth: Float[Tensor, "v c h w"] | None = None,
     *,
     title: str = "",
     labels: Sequence[str] | None = None,
     first: int = 0,
+    kept: tuple[Sequence[int], Sequence[int]] | None = None,
     fps: float | int | None = None,
 ) -> Image.Image:
     """A prediction at a glance: context | futures, samples as rows, time in columns.
@@ -99,10 +100,12 @@ def contact_sheet(
     Args:
         context: the observed frames, in [0, 1].
         samples: the predicted futures.
-        truth: what really followed, where it is known.
+        truth: what really followed, as far as it is known.
         title: a line above all.
         labels: names of the samples' rows; "sample 1" … where None.
         first: number of the first context frame in its video.
+        kept: where only some frames were kept, their numbers since the first of the context, in
+            increasing order: of the context's frames, and of the future's.
         fps: frames per second, for times above the columns; None for none.
 
     Returns:
@@ -120,13 +123,15 @@ def contact_sheet(
     right = _picked(ahead, columns - len(left))
     rows = []
     for number, (label, future) in enumerate(futures):
-        before = [_sized(context[n], size) if number == 0 else None for n in left]
-        rows.append(_Row(label, before + [_sized(future[n], size) for n in right]))
+        frames = [_sized(context[n], size) if number == 0 else None for n in left]
+        frames += [_sized(future[n], size) if n < len(future) else None for n in right]
+        rows.append(_Row(label, frames))
+    before, after = kept or (range(seen), range(seen, seen + ahead))
+    context_title = _counted("context", left, before[-1] + 1)
+    future_title = _counted("prediction", right, after[-1] - before[-1])
     groups = [
-        _Group(_counted("context", left, seen), [first + n for n in left], _CONTEXT),
-        _Group(
-            _counted("prediction", right, ahead), [first + seen + n for n in right], _PREDICTION
-        ),
+        _Group(context_title, [first + before[n] for n in left], _CONTEXT),
+        _Group(future_title, [first + after[n] for n in right], _PREDICTION),
     ]
     notes = [f"{len(shown)} of {len(samples)} samples"] if len(shown) < len(samples) else []
     return _drawn(_Grid(rows, groups, size, title, notes, fps))

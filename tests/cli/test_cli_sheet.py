@@ -1,75 +1,61 @@
-"""Contact sheets, read back pixel by pixel."""
+"""Contact sheets of predictions keep what they show, and nothing else."""
 
-from pathlib import Path
+import itertools
 
-import numpy as np
 import pytest
 import torch
-from conftest import picture
-from PIL import Image
 
-from framecast.cli.sheet import COLUMNS, ROWS, SIDE, Sheet, save_rows
-
-
-def _pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
+from framecast import pictures
+from framecast.cli.sheet import COLUMNS, SIDE, Sheet
 
 
-def _contains(sheet: np.ndarray, image: np.ndarray) -> bool:
-    height, width = image.shape[:2]
-    windows = np.lib.stride_tricks.sliding_window_view(sheet, (height, width, 3))[:, :, 0]
-    corners = np.argwhere((windows[:, :, 0, 0] == image[0, 0]).all(-1))
-    return any((windows[y, x] == image).all() for y, x in corners)
+@pytest.fixture
+def drawn(monkeypatch):
+    """What reaches the drawing, as well as the drawing."""
+    seen = {}
+    draw = pictures.contact_sheet
+
+    def spy(*tensors, **named):
+        seen["tensors"], seen["named"] = tensors, named
+        return draw(*tensors, **named)
+
+    monkeypatch.setattr(pictures, "contact_sheet", spy)
+    return seen
 
 
-def _frame(number: int) -> torch.Tensor:
-    return torch.from_numpy(picture(number, 48, 64)).permute(2, 0, 1) / 255
+def _filled(context: int, horizon: int, known: int, size: tuple[int, int] = (4, 6)) -> Sheet:
+    """A sheet whose n-th frame has the value n / 1000."""
+    sheet, numbers = Sheet(context, horizon), itertools.count()
+    for _ in range(context):
+        sheet.observe(torch.full((1, *size), next(numbers) / 1000))
+    for step in range(horizon):
+        frame = torch.full((2, 1, *size), next(numbers) / 1000)
+        sheet.predict(frame, frame[0] if step < known else None)
+    return sheet
 
 
-def test_truth_stands_above_predictions_and_blanks_are_white(tmp_path: Path) -> None:
-    sheet = Sheet(context=2, horizon=2, samples=1)
-    for number in range(2):
-        sheet.observe(_frame(number))
-    sheet.predict(_frame(10)[None], _frame(2))
-    sheet.predict(_frame(11)[None], None)
-    sheet.save(tmp_path / "s.png")
-    pixels = _pixels(tmp_path / "s.png")
-    half = len(pixels) // 2 + 8
-    for number in (0, 1, 2):
-        assert _contains(pixels[:half], picture(number, 48, 64))
-    for number in (10, 11):
-        assert _contains(pixels[half - 10 :], picture(number, 48, 64))
-        assert not _contains(pixels[:half], picture(number, 48, 64))
+@pytest.mark.parametrize(("context", "horizon"), [(3, 2), (1, 1), (40, 300), (COLUMNS, COLUMNS)])
+def test_frames_stand_under_their_numbers(tmp_path, drawn, context: int, horizon: int) -> None:
+    _filled(context, horizon, known=horizon).save(tmp_path / "s.png", "title", 7, 10.0)
+    before, after = drawn["named"]["kept"]
+    observed, samples, truth = drawn["tensors"]
+    assert (before[0], before[-1]) == (0, context - 1 if context > 1 else 0)
+    assert (after[0], after[-1]) == (context, context + horizon - 1)
+    assert len(before) == min(context, COLUMNS)
+    assert len(after) == min(horizon, COLUMNS)
+    for frames, numbers in ((observed, before), (samples[0], after), (samples[1], after)):
+        assert torch.allclose(frames[:, 0, 0, 0] * 1000, torch.tensor(numbers).float())
+    assert torch.equal(truth, samples[0])
+    assert (tmp_path / "s.png").is_file()
 
 
-def test_long_predictions_are_thinned_and_many_samples_cut(tmp_path: Path) -> None:
-    widths, heights = set(), set()
-    for horizon, samples in ((COLUMNS, ROWS), (100, 50)):
-        sheet = Sheet(1, horizon, samples)
-        sheet.observe(_frame(0))
-        for _ in range(horizon):
-            sheet.predict(torch.zeros(samples, 3, 48, 64), None)
-        sheet.save(tmp_path / "s.png")
-        heights.add(_pixels(tmp_path / "s.png").shape[0])
-        widths.add(_pixels(tmp_path / "s.png").shape[1])
-        assert max(sheet.predicted) == horizon - 1
-        assert min(sheet.predicted) == 0
-    assert len(widths) == len(heights) == 1
+def test_truth_is_kept_as_far_as_it_goes(tmp_path, drawn) -> None:
+    _filled(2, 5, known=3).save(tmp_path / "s.png", "", 0, 10.0)
+    assert len(drawn["tensors"][2]) == 3
+    _filled(2, 5, known=0).save(tmp_path / "s.png", "", 0, 10.0)
+    assert drawn["tensors"][2] is None
 
 
-@pytest.mark.parametrize(("side", "shown"), [(1000, SIDE), (20, 60), (100, 100)])
-def test_cells_are_of_a_size_to_look_at(tmp_path: Path, side: int, shown: int) -> None:
-    sheet = Sheet(1, 1, 1)
-    sheet.observe(torch.full((1, side, side), 0.2))
-    sheet.predict(torch.ones(1, 1, side, side), None)
-    sheet.save(tmp_path / "s.png")
-    dark = (_pixels(tmp_path / "s.png") == 51).all(-1)
-    assert dark.sum(1).max() == shown
-    assert dark.sum(0).max() == shown
-
-
-def test_rows_have_their_names(tmp_path: Path) -> None:
-    for name in ("a", "a much longer name"):
-        save_rows({name: [_frame(0)]}, tmp_path / f"{len(name)}.png")
-    assert _pixels(tmp_path / "18.png").shape[1] > _pixels(tmp_path / "1.png").shape[1] + 50
+def test_large_frames_are_made_smaller(tmp_path, drawn) -> None:
+    _filled(1, 1, known=1, size=(100, 1000)).save(tmp_path / "s.png", "", 0, 10.0)
+    assert drawn["tensors"][0].shape[-2:] == (26, SIDE)

@@ -71,19 +71,28 @@ def _show(argv: Sequence[str]) -> int:
 
 def _draw(source: Any, wanted: int, out: Path) -> dict[str, Any]:
     """Draw clips from all over a source, one per row, and describe them."""
-    from framecast.cli.sheet import save_rows
+    from framecast import pictures
 
     count = min(wanted, len(source))
     chosen = sorted({round(i * (len(source) - 1) / max(count - 1, 1)) for i in range(count)})
     clips = [source[(0, index)] for index in chosen]
     frames = [clip.frames for clip in clips]
-    save_rows({source.name(i): list(f) for i, f in zip(chosen, frames, strict=True)}, out)
+    rows = {source.name(i): _drawable(f, frames[0]) for i, f in zip(chosen, frames, strict=True)}
+    pictures.save(pictures.strip(rows), out)
     return {
         "shapes": sorted({tuple(f.shape) for f in frames}),
         "range": (min(float(f.min()) for f in frames), max(float(f.max()) for f in frames)),
         "actions": clips[0].actions is not None,
         "shown": [source.name(index) for index in chosen],
     }
+
+
+def _drawable(frames: Any, like: Any) -> Any:
+    """Frames in the size of others, in colour or gray: the first channel of any other number."""
+    from framecast.video import fit
+
+    shown = frames if frames.shape[1] in (1, 3) else frames[:, :1]
+    return fit(shown, like.shape[-2:])
 
 
 def _facts(document: dict[str, Any]) -> list[str]:

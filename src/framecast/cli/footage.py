@@ -44,6 +44,8 @@ class Footage:
 
     path: Path
     fps: float
+    first: int
+    """Number of the first frame of the context, at that rate."""
     context: Clip
     """One clip: `1 t c h w`."""
     future: Iterator[Tensor]
@@ -71,8 +73,11 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
     notes = [*_sizing_notes(first.image.shape[:2], target), *_model_notes(model, wanted)]
     if gray and _colourful(first):
         notes.append("colour was turned into gray, which is what the model takes")
-    fps = reading.fps or probe(path).fps or FOLDER_FPS
-    return Footage(path, fps, Clip(torch.stack(observed)[None]), stream, notes)
+    rate = probe(path).fps or reading.fps or FOLDER_FPS
+    fps = reading.fps or rate
+    seconds = reading.start / rate if isinstance(reading.start, int) else reading.start
+    number = round(seconds * fps)
+    return Footage(path, fps, number, Clip(torch.stack(observed)[None]), stream, notes)
 
 
 def find_videos(paths: Sequence[Path]) -> list[Path]:

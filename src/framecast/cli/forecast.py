@@ -87,7 +87,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
         context.to(device), wish.horizon, samples=wish.samples, seed=wish.seed, options=wish.options
     )
     observed = context.frames[0]
-    sheet = Sheet(len(observed), wish.horizon, wish.samples or 1)
+    sheet = Sheet(len(observed), wish.horizon)
     score = _Score(observed[-1])
     with _sinks(wish, footage.fps) as sinks:
         for frame in observed:
@@ -100,7 +100,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
             sheet.predict(frame, truth)
             score.add(frame, truth)
             advance(number, wish.horizon)
-    sheet.save(sheet_path)
+    sheet.save(sheet_path, _title(model, footage), footage.first, footage.fps)
     errors = score.result()
     return Outcome(
         video=footage.path,
@@ -114,6 +114,10 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
         errors=errors,
         notes=(*footage.notes, *_truth_note(errors, wish.horizon), *sinks.notes),
     )
+
+
+def _title(model: Model, footage: Footage) -> str:
+    return f"{footage.path.name}, predicted by {model.config.type}"
 
 
 def beside(out: Path) -> Path:
