@@ -81,7 +81,7 @@ def test_samples_get_folders_and_seeds_decide_them(cli, frame_folder, noisy: str
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert cli(*base, "--seed", seed, "-o", name).code == 0
     drawn = {
-        name: np.stack([images(Path(name) / f"sample-{n}") for n in range(3)]) for name in "abc"
+        name: np.stack([images(Path(name) / f"sample-{n}") for n in (1, 2, 3)]) for name in "abc"
     }
     assert np.array_equal(drawn["a"], drawn["b"])
     assert np.array_equal(drawn["a"][:, :3], drawn["c"][:, :3])  # the context

@@ -138,7 +138,7 @@ class _Sinks:
             if wish.out.is_file():
                 raise FramecastError(f"{wish.out} is a file; give another name for the folder")
             self._sinks = [
-                (Writer(wish.out / f"sample-{number}", fps), _picked(number))
+                (Writer(wish.out / f"sample-{number + 1}", fps), _picked(number))
                 for number in range(count)
             ]
 
