@@ -58,8 +58,15 @@ def test_other_folders_beside_checkpoints_are_left_alone(tmp_path: Path) -> None
     (tmp_path / "mine").mkdir()
     (tmp_path / ".01-000000007.abc").mkdir()
     assert checkpoint.newest(tmp_path) == tmp_path / "01-000000005"
-    checkpoint.discard_after(tmp_path, None)
+    checkpoint.tidy(tmp_path, None, keep=2)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_checkpoints_that_are_too_old_or_too_new_are_removed(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4, 5):
+        checkpoint.save(tmp_path, small(step), keep=9)
+    checkpoint.tidy(tmp_path, tmp_path / "01-000000004", keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01-000000003", "01-000000004"]
 
 
 def test_rows_after_the_checkpoint_are_cut(tmp_path: Path) -> None:

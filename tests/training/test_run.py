@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,8 @@ def test_loader_processes_change_nothing_and_outlive_a_signal(
         for child in multiprocessing.active_children():
             assert child.pid is not None
             os.kill(child.pid, signal.SIGTERM)
+            child.join(0.3)
+            assert child.is_alive()
         signal.raise_signal(signal.SIGTERM)
 
     data = Dots(clips=10, fixed=False)
@@ -125,6 +127,22 @@ def test_the_best_weights_are_kept_or_the_last(tmp_path: Path, kept: str) -> Non
     step = 9 if kept == "last" else min(scores, key=scores.__getitem__)
     about = framecast.load(tmp_path).about
     assert (about["score"], about["stages"][0]["step"]) == (scores[step], step)
+
+
+def test_the_best_weights_outlive_an_interruption(tmp_path: Path, after_step: At) -> None:
+    fast = OptimizerConfig(kind="sgd", betas=(0.9, 0.0), learning_rate=3.0)
+    each = plain(optimizer=fast, steps=9)
+    train(each, tmp_path / "whole", options=OPTIONS)
+    best = framecast.load(tmp_path / "whole").about["stages"][0]["step"]
+    after_step(8, send(signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train(each, tmp_path / "run", options=OPTIONS)
+    assert best < 8, "the case tells kept weights from later ones"
+    train(each, tmp_path / "run", resume=True, options=OPTIONS)
+    assert (
+        traces(tmp_path / "run")["model/model.safetensors"]
+        == (traces(tmp_path / "whole")["model/model.safetensors"])
+    )
 
 
 def test_what_is_kept_is_what_was_validated(tmp_path: Path) -> None:
@@ -166,6 +184,15 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_bit_for_bit(
     assert {name: run.get(name) for name in whole} == whole
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own answer to Ctrl-C, which processes in the background start without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_second_signal_stops_at_once(tmp_path: Path, after_step: At) -> None:
     def twice(_: Trainer) -> None:
         signal.raise_signal(signal.SIGINT)

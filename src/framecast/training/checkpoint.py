@@ -105,11 +105,13 @@ def load(path: Path) -> Checkpoint:
     )
 
 
-def discard_after(folder: Path, path: Path | None) -> None:
-    """Remove what is newer than a checkpoint, and what a killed process left half written."""
-    newer = [other for other in _all(folder) if path is None or other.name > path.name]
-    for other in (*newer, *folder.glob(f".{_PATTERN}.*")):
-        shutil.rmtree(other)
+def tidy(folder: Path, path: Path | None, keep: int) -> None:
+    """Remove what is newer than a checkpoint (damaged), too old, or was left half written."""
+    usable = [other for other in _all(folder) if path is not None and other.name <= path.name]
+    left = {*usable[:keep]}
+    for other in (*_all(folder), *folder.glob(f".{_PATTERN}.*")):
+        if other not in left:
+            shutil.rmtree(other)
 
 
 def _all(folder: Path) -> list[Path]:

@@ -84,7 +84,7 @@ def _begin(place: Place, resume: bool, init: str | None) -> tuple[Checkpoint | N
         )
         begun = run_folder.begin(place.folder, description, resume)
         path = checkpoint.newest(place.folder.checkpoints)
-        checkpoint.discard_after(place.folder.checkpoints, path)
+        checkpoint.tidy(place.folder.checkpoints, path, place.options.keep_checkpoints)
         return path, begun["init"]
 
     path, init = _on_first(place.fabric, prepare)
