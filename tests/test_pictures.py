@@ -10,7 +10,7 @@ from PIL import Image
 
 from framecast import pictures
 from framecast.errors import VideoError
-from framecast.pictures import Curve, Panel
+from framecast.pictures import Curve, Panel, Plot
 
 
 def pixels(image):
@@ -166,12 +166,17 @@ def test_curves_have_lines_and_bands():
     x = list(range(1, 11))
     thin = Curve(x, x, x, x)
     broad = Curve(x, x, [v - 3 for v in x], [v + 3 for v in x])
-    narrow_image = pixels(pictures.curves({"a": thin}, "PSNR (dB)", title="t"))
-    broad_image = pixels(pictures.curves({"a": broad}, "PSNR (dB)", title="t"))
+    narrow_image = pixels(pictures.curves([Plot("PSNR", "dB", {"a": thin})], title="t"))
+    broad_image = pixels(pictures.curves([Plot("PSNR", "dB", {"a": broad})], title="t"))
     assert narrow_image.shape == broad_image.shape
     assert (broad_image < 250).sum() > 1.5 * (narrow_image < 250).sum()
-    with pytest.raises(ValueError, match="no curves"):
-        pictures.curves({}, "x")
+    dashed = pixels(pictures.curves([Plot("PSNR", "dB", {"a": thin}, ["a"])], title="t"))
+    assert 0 < (dashed < 250).sum() < (narrow_image < 250).sum()
+    four = pictures.curves([Plot(name, "", {"a": thin}) for name in "abcd"])
+    assert four.width > 2 * 400
+    for nothing in ([], [Plot("empty", "", {})]):
+        with pytest.raises(ValueError, match="no curves"):
+            pictures.curves(nothing)
 
 
 def test_half_precision_and_values_out_of_range():

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -51,6 +52,17 @@ class Curve:
     mean: Numbers
     low: Numbers
     high: Numbers
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Curves of one quantity."""
+
+    title: str
+    unit: str
+    series: Mapping[str, Curve]
+    dashed: Sequence[str] = ()
+    """Names of the curves that others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +150,11 @@ def contact_sheet(
 
 
 def strip(
-    rows: Mapping[str, Float[Tensor, "_ _ _ _"]], first: int = 0, *, title: str = ""
+    rows: Mapping[str, Float[Tensor, "_ _ _ _"]],
+    first: int = 0,
+    *,
+    title: str = "",
+    kept: Sequence[int] | None = None,
 ) -> Image.Image:
     """Named rows of frames under each other: truth, model, copy-last …
 
@@ -146,6 +162,7 @@ def strip(
         rows: frames of one size per name, in [0, 1]; a shorter row ends earlier.
         first: number of the first column's frame.
         title: a line above all.
+        kept: where only some frames were kept, their numbers since the first column.
 
     Raises:
         ValueError: if there are no rows, or one has no frames, or their frames differ in size.
@@ -164,7 +181,12 @@ def strip(
         _Row(name, [_sized(frames[n], size) if n < len(frames) else None for n in picked])
         for name, frames in rows.items()
     ]
-    group = _Group(_counted("", picked, total), [first + n for n in picked], _CONTEXT)
+    numbers = kept or range(total)
+    group = _Group(
+        _counted("", picked, numbers[-1] - numbers[0] + 1),
+        [first + numbers[n] for n in picked],
+        _CONTEXT,
+    )
     return _drawn(_Grid(drawn, [group], size, title))
 
 
@@ -218,35 +240,29 @@ def panels(shown: Sequence[Panel]) -> Image.Image:
     return sheet
 
 
-def curves(
-    series: Mapping[str, Curve], ylabel: str, title: str = "", xlabel: str = "predicted frame"
-) -> Image.Image:
-    """Lines with their 95 % intervals as bands.
+def curves(plots: Sequence[Plot], title: str = "", xlabel: str = "predicted frame") -> Image.Image:
+    """Plots beside each other: lines with their 95 % intervals as bands.
 
     Raises:
-        ValueError: if there are no series.
+        ValueError: if there are no plots, or one has no curves.
     """
-    if not series:
+    if not plots or not all(plot.series for plot in plots):
         raise ValueError("there are no curves to draw")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
-    figure = Figure((8, 5), dpi=120, layout="constrained")
+    across = min(len(plots), 3)
+    down = -(-len(plots) // across)
+    wide = 8 if across == 1 else 5.3
+    figure = Figure((wide * across, wide * down * 0.66 + 0.5), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for name, curve in series.items():
-        marker = "o" if len(curve.x) < 30 else ""
-        (line,) = axes.plot(curve.x, curve.mean, marker=marker, markersize=3.5, label=name)
-        axes.fill_between(
-            curve.x, curve.low, curve.high, alpha=0.18, color=line.get_color(), linewidth=0
-        )
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.set_title(title, loc="left", fontsize=13)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, title="mean, 95 % interval", alignment="left")
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for place, plot in zip(axes, plots, strict=False):
+        _plotted(place, plot, xlabel)
+    for place in axes[len(plots) :]:
+        place.remove()
+    axes[0].legend(frameon=False, title="mean, 95 % interval", alignment="left")
+    figure.suptitle(title, x=0.01, ha="left")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
@@ -270,6 +286,24 @@ def save(image: Image.Image, path: str | Path) -> None:
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+def _plotted(place: Any, plot: Plot, xlabel: str) -> None:
+    """One plot, on matplotlib's axes."""
+    from matplotlib.ticker import MaxNLocator
+
+    for name, curve in plot.series.items():
+        marker = "o" if len(curve.x) < 30 else ""
+        style = "--" if name in plot.dashed else "-"
+        (line,) = place.plot(curve.x, curve.mean, style, marker=marker, markersize=3.5, label=name)
+        place.fill_between(
+            curve.x, curve.low, curve.high, alpha=0.18, color=line.get_color(), linewidth=0
+        )
+    place.set(xlabel=xlabel, ylabel=plot.unit)
+    place.set_title(plot.title, loc="left", fontsize=12)
+    place.xaxis.set_major_locator(MaxNLocator(integer=True))
+    place.grid(alpha=0.25)
+    place.spines[["top", "right"]].set_visible(False)
 
 
 # ---- frames
