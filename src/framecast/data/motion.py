@@ -133,31 +133,37 @@ def draw(
 ) -> UInt8[np.ndarray, "n t 64 64"]:
     """Frames of digits at given corners.
 
-    Every digit lies once on a sheet so wide that each frame is one window of the sheet; windows are
-    then copied for all sequences and frames in one indexing operation per digit.
+    Every digit lies once on an empty sheet whose rows are as long as a frame's, so that a frame
+    that shows the digit elsewhere is one unbroken run of the sheet's bytes, begun earlier or later.
+    One indexing operation per digit copies these runs for all sequences and frames. (A run that
+    begins inside a row wraps around into columns left of the digit, which are empty.)
 
     Args:
         glyphs: The digits of each sequence.
         places: Their upper left corners, within `motion.low`…`motion.high`.
         motion: Says how overlapping digits combine.
+
+    Returns:
+        The frames; a view into larger ones where digits may leave the canvas.
     """
     n, digits, side, _ = glyphs.shape
-    extent = motion.high - motion.low + CANVAS
-    inside = slice(motion.high, motion.high + side)
-    sheets = np.zeros((n, digits, extent, extent), np.uint8)
-    sheets[:, :, inside, inside] = glyphs
-    windows = sliding_window_view(sheets, (CANVAS, CANVAS), axis=(2, 3))
+    before, after = max(0, -motion.low), max(0, motion.high + side - CANVAS)
+    row, farthest = CANVAS + before + after, motion.high + before
+    sheets = np.zeros((n, digits, row + farthest + 1, row), np.uint8)
+    sheets[:, :, farthest : farthest + side, farthest : farthest + side] = glyphs
+    runs = sliding_window_view(sheets.reshape(n, digits, -1), row * row, axis=2)
     each = np.arange(n)[:, None]
-    corners = motion.high - places
-    frames = windows[each, 0, corners[:, :, 0, 0], corners[:, :, 0, 1]]
+    starts = (motion.high - places) @ np.array([row, 1])
+    frames = runs[each, 0, starts[:, :, 0]]
     for digit in range(1, digits):
-        layer = windows[each, digit, corners[:, :, digit, 0], corners[:, :, digit, 1]]
+        layer = runs[each, digit, starts[:, :, digit]]
         if motion.overlap == "sum":
             np.minimum(layer, ~frames, out=layer)
             frames += layer
         else:
             np.maximum(frames, layer, out=frames)
-    return frames
+    inside = slice(before, before + CANVAS)
+    return frames.reshape(n, -1, row, row)[:, :, inside, inside]
 
 
 def enlarge(images: UInt8[np.ndarray, "n 28 28"], side: int) -> UInt8[np.ndarray, "n side side"]:
