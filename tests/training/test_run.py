@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +61,7 @@ def test_a_run_leaves_what_it_says(tmp_path: Path) -> None:
     assert model.about == {
         "context": 3,
         "horizon": 2,
+        "size": [4, 4],
         "data": "dots",
         "stages": [
             {**model.about["stages"][0], "name": "codes", "type": "dummy/codes"},
@@ -235,6 +238,30 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="holds a run; go on with it"):
         train(plain(), tmp_path / "run", options=OPTIONS)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from framecast.training.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_do_not_train_into_one_folder(tmp_path: Path) -> None:
+    """Neither a new run nor a resumed one; a killed process lets the folder go."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        for resume in (False, True):
+            with pytest.raises(TrainingError, match="another process trains into"):
+                train(plain(), tmp_path / "run", resume=resume, options=OPTIONS)
+        other.kill()
+    train(plain(), tmp_path / "run", options=OPTIONS)
 
 
 def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:

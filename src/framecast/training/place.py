@@ -1,11 +1,12 @@
 """Where a run happens: what all of its stages share."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from lightning_fabric import Fabric
 
-from framecast.clip import Source
+from framecast.clip import Clip, Source
 from framecast.errors import TrainingError
 from framecast.experiment import Experiment
 from framecast.folder import Json
@@ -29,6 +30,12 @@ class Sources:
         self.validation = experiment.source("validation") if experiment.validation else None
         if self.validation is not None and not len(self.validation):
             raise TrainingError("the validation split is empty; set validation to false")
+
+    @cached_property
+    def size(self) -> list[int]:
+        """Height and width of the first training clip, in pixels."""
+        clip: Clip = self.train[(0, 0)]
+        return list(clip.frames.shape[-2:])
 
     def fingerprints(self) -> Json:
         """Of each split."""

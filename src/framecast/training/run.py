@@ -1,6 +1,7 @@
 """A run: the stages of an experiment, one after another."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,12 +54,12 @@ def train(
     _check_stages(experiment, fabric.world_size)
     folder = RunFolder(Path(out))
     told = options.progress and fabric.is_global_zero
-    with numerics(options, fabric.device), StopSignals(told) as stop:
+    with numerics(options, fabric.device), StopSignals(told) as stop, ExitStack() as held:
         place = Place(fabric, experiment, Sources(experiment), folder, options, stop)
         given = None if init is None else str(locate(init).resolve())
         if given:
             _weights_of(given, experiment)  # refused before anything is written
-        reached, begun_from = _begin(place, resume, given)
+        reached, begun_from = _begin(place, resume, given, held)
         weights = None
         if begun_from is not None and reached is None:
             weights = _weights_of(begun_from, experiment)
@@ -75,10 +76,13 @@ def _run(place: Place, reached: Checkpoint | None, weights: Tensors | None) -> N
         finished, weights, reached = stage.facts(), stage.kept.weights, None
 
 
-def _begin(place: Place, resume: bool, init: str | None) -> tuple[Checkpoint | None, str | None]:
-    """Take the folder, and find where to go on and what the run starts from."""
+def _begin(
+    place: Place, resume: bool, init: str | None, held: ExitStack
+) -> tuple[Checkpoint | None, str | None]:
+    """Take the folder until `held` ends, and find where to go on and what the run starts from."""
 
     def prepare() -> tuple[Path | None, str | None]:
+        held.enter_context(place.folder.held())
         description = run_folder.describe(
             place.experiment, place.sources.fingerprints(), init, machine(place)
         )

@@ -1,10 +1,12 @@
 """The folder that a training leaves: what belongs where, and whether one may go on in it."""
 
+import fcntl
 import json
 import platform
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from framecast.experiment import Experiment
 from framecast.folder import Json, read_json, replace_file
 
 DESCRIPTION = "experiment.json"
+LOCK = ".lock"
 FORMAT_VERSION = 1
 
 _MAY_CHANGE = {"learning_rate", "clip_norm"}
@@ -73,10 +76,37 @@ class RunFolder:
 
     def in_use(self) -> bool:
         """Whether anything stands there, but for the description of a run that never began."""
-        name, draft = self.description.name, f".{self.description.stem}."
+        names, draft = {self.description.name, LOCK}, f".{self.description.stem}."
         return self.path.is_dir() and any(
-            entry.name != name and not entry.name.startswith(draft) for entry in self.path.iterdir()
+            entry.name not in names and not entry.name.startswith(draft)
+            for entry in self.path.iterdir()
         )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training into the folder; a killed process lets it go.
+
+        Raises:
+            TrainingError: if another process does so now, something other than a run stands there,
+                or it cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise TrainingError(f"{self.path} is a file; choose a folder for the run")
+        if self.in_use() and not self.description.is_file():
+            raise TrainingError(f"{self.path} is not empty and holds no run; choose another folder")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / LOCK).open("w")
+        except OSError as error:
+            raise TrainingError(f"cannot write {self.path}: {error.strerror or error}") from None
+        with file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise TrainingError(
+                    f"another process trains into {self.path}; wait for it or choose another folder"
+                ) from None
+            yield
 
 
 def describe(
@@ -104,17 +134,13 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
         The description of the run: the given one, or the older one where `init` stands.
 
     Raises:
-        TrainingError: if the folder is in use, or holds another experiment or other data.
+        TrainingError: if a run stands there, or one of another experiment or other data.
     """
     path = folder.path
-    if path.exists() and not path.is_dir():
-        raise TrainingError(f"{path} is a file; choose a folder for the run")
     if not folder.in_use() and not (resume and folder.description.is_file()):
         folder.sweep(())
         _write(folder, description)
         return description
-    if not folder.description.is_file():
-        raise TrainingError(f"{path} is not empty and holds no run; choose another folder")
     if not resume:
         raise TrainingError(
             f"{path} holds a run; go on with it (framecast train --resume {path}), "

@@ -287,6 +287,7 @@ class StageRun:
         return {
             "context": experiment.context,
             "horizon": experiment.horizon,
+            "size": self.place.sources.size,
             "data": experiment.data.type,
             "stages": list(facts),
             "score": facts[-1]["score"],
