@@ -64,7 +64,7 @@ def moving_mnist_forecaster() -> Experiment:
 
 def moving_mnist_small() -> Experiment:
     """Moving-MNIST 10→10 at a size for CPUs, digits of MNIST and drawn ones: the shipped model."""
-    steps, warmup = 5_000, 200
+    steps = 4_000
     return Experiment(
         _small(channels=1),
         MovingDigits(digits="mnist+glyphs", fixed_train=False),
@@ -75,8 +75,9 @@ def moving_mnist_small() -> Experiment:
                 steps=steps,
                 batch=8,
                 optimizer=OptimizerConfig(
-                    learning_rate=1.5e-3, clip_norm=1.0, warmup=warmup, schedule=_decay(steps)
+                    learning_rate=2e-3, clip_norm=1.0, warmup=100, schedule=_decay(steps)
                 ),
+                teacher_forcing=Schedule(1.0, 0.0, steps=1_600),
                 validate_every=250,
                 validation_clips=128,
                 checkpoint_every=100,
@@ -144,9 +145,7 @@ def tiny() -> Experiment:
 
 
 def _small(channels: int, hidden: tuple[int, ...] = (64, 64, 64, 64)) -> ConvLSTMConfig:
-    return ConvLSTMConfig(
-        channels=channels, hidden=hidden, kernel=3, bias=True, forget_bias=1.0, output="sigmoid"
-    )
+    return ConvLSTMConfig(channels=channels, hidden=hidden, kernel=3, bias=True, forget_bias=1.0)
 
 
 def _quick(steps: int) -> TrainingConfig:
@@ -154,8 +153,9 @@ def _quick(steps: int) -> TrainingConfig:
         steps=steps,
         batch=8,
         optimizer=OptimizerConfig(
-            learning_rate=1.5e-3, clip_norm=1.0, warmup=50, schedule=_decay(steps)
+            learning_rate=2e-3, clip_norm=1.0, warmup=50, schedule=_decay(steps)
         ),
+        teacher_forcing=Schedule(1.0, 0.0, steps=steps // 2),
         validate_every=100,
         validation_clips=64,
         checkpoint_every=100,
