@@ -17,6 +17,7 @@ from dummy_runs import OFTEN, OPTIONS, chain, experiment, metrics, plain, traces
 
 import framecast
 from contract.dummy import Dots, DummyConfig, PlainConfig
+from framecast.config import to_json
 from framecast.errors import ConfigError, TrainingError
 from framecast.stage import OptimizerConfig
 from framecast.training import Interrupted, RunOptions, train
@@ -62,7 +63,7 @@ def test_a_run_leaves_what_it_says(tmp_path: Path) -> None:
         "context": 3,
         "horizon": 2,
         "size": [4, 4],
-        "data": "dots",
+        "data": to_json(replace(chain().data, root=None)),
         "stages": [
             {**model.about["stages"][0], "name": "codes", "type": "dummy/codes"},
             {"name": "prior", "type": "dummy/prior", "step": best[1], "score": best[0]},

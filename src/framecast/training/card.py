@@ -17,7 +17,7 @@ def card(model: Model) -> str:
             f"# {model.config.type}",
             "",
             f"A video predictor with {model.parameter_count():,} parameters, trained by framecast "
-            f"{about['framecast']} on {about['data'] or 'data'} (seed {about['seed']}): "
+            f"{about['framecast']} on {about['data'].get('type', 'data')} (seed {about['seed']}): "
             f"{about['context']} observed frames, {about['horizon']} predicted ones.",
             f"It takes frames of {size} with {channels} channels, in [0, 1].",
             "",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from framecast import __version__
 from framecast.clip import Source
+from framecast.config import to_json
 from framecast.data.order import Order
 from framecast.errors import TrainingError
 from framecast.folder import Json, replace_file
@@ -288,7 +290,7 @@ class StageRun:
             "context": experiment.context,
             "horizon": experiment.horizon,
             "size": self.place.sources.size,
-            "data": experiment.data.type,
+            "data": to_json(replace(experiment.data, root=None)),
             "stages": list(facts),
             "score": facts[-1]["score"],
             "seed": experiment.seed,
