@@ -62,6 +62,8 @@ def test_training_draws_windows_anew_and_validation_does_not(tmp_path):
     assert len(draws) > 6
     again = pickle.loads(pickle.dumps(train))
     assert torch.equal(again[(3, 2)].frames, train[(3, 2)].frames)
+    assert train.name(1) == "train/a", "the frame differs between epochs"
+    assert validation.name(1) == "val/a:4"
     seeded = config.source("train", 4, 8)
     assert any(not torch.equal(seeded[(0, i)].frames, train[(0, i)].frames) for i in range(5))
     assert torch.equal(validation[(0, 1)].frames, validation[(9, 1)].frames)
@@ -69,6 +71,7 @@ def test_training_draws_windows_anew_and_validation_does_not(tmp_path):
     assert (validation[(0, 1)].frames - whole[4:8]).abs().max() <= 0.5 / 255 + 1e-6
     still = VideoFolder(root=tmp_path, random_windows=False).source("train", 4, 7)
     assert still.fixed
+    assert still.name(1) == "train/a:4"
     assert torch.equal(still[(0, 1)].frames, read(tmp_path / "train" / "a").frames[4:8])
 
 

@@ -162,9 +162,13 @@ class RecordedClips(Source):
         return hashlib.sha256(json.dumps(to_json(facts), sort_keys=True).encode()).hexdigest()
 
     def name(self, index: int) -> str:
-        """`VIDEO:FRAME`, the video and the first frame of the window (counted from 0)."""
+        """`VIDEO:FRAME`, the video and the first frame of the window (counted from 0).
+
+        `VIDEO` alone where windows are drawn at random: the frame then differs between epochs.
+        """
         window = self.windows[index]
-        return f"{self.recordings[window.video].name}:{window.start}"
+        video = self.recordings[window.video].name
+        return video if self.seed is not None else f"{video}:{window.start}"
 
     def notes(self) -> tuple[str, ...]:
         """What was left out, and counts that deviate."""
