@@ -76,12 +76,31 @@ def test_the_canonical_file_comes_before_predrnns_test_file(folder):
 
 
 def test_a_file_serves_one_split(folder):
-    path = folder / "moving-mnist-train.npz"
+    path = folder / "mine.npz"
+    path.write_bytes((folder / "moving-mnist-train.npz").read_bytes())
     source = MovingDigitsFile(path, serves="validation").source("validation", 4, 0)
     assert torch.equal(source[(0, 1)].frames, expected(1, 1, 4))
     assert len(MovingDigitsFile(folder / "mnist_test_seq.npy").source("test", 4, 0)) == COUNT
     with pytest.raises(DataError, match=r"is the test split; .*moving-mnist-valid\.npz"):
         MovingDigitsFile(path).source("validation", 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("moving-mnist-train.npz", "train"),
+        ("moving-mnist-valid.npz", "validation"),
+        ("mnist_test_seq.npy", "test"),
+    ],
+)
+@pytest.mark.parametrize("serves", ["train", "validation", "test"])
+def test_a_published_file_serves_only_the_split_of_its_name(folder, name, split, serves):
+    config = MovingDigitsFile(folder / name, serves=serves)
+    if serves == split:
+        assert len(config.source(serves, 4, 0)) == COUNT
+        return
+    with pytest.raises(DataError, match=f"is the {split} split by its name, not {serves}"):
+        config.source(serves, 4, 0)
 
 
 def test_fingerprints_are_of_content_and_frames(folder):

@@ -22,6 +22,8 @@ PREDRNN: dict[Split, str] = {
     "validation": "moving-mnist-valid.npz",
     "test": "moving-mnist-test.npz",
 }
+NAMED: dict[str, Split] = {CANONICAL: "test", **{name: split for split, name in PREDRNN.items()}}
+"""Which split a published file is."""
 LOCAL_HEADER = 30
 """Bytes before the name of a member in a zip file."""
 
@@ -60,6 +62,12 @@ class MovingDigitsFile(DataConfig):
     def _find(self, split: Split) -> Path:
         names = [CANONICAL, PREDRNN[split]] if split == "test" else [PREDRNN[split]]
         if self.root is not None and self.root.is_file():
+            named = NAMED.get(self.root.name, self.serves)
+            if named != self.serves:
+                raise DataError(
+                    f"{self.root} is the {named} split by its name, not {self.serves}; "
+                    f"set --data.serves {named}, or rename it"
+                )
             if split == self.serves:
                 return self.root
             raise DataError(
