@@ -171,9 +171,10 @@ def test_crps_is_smaller_for_samples_around_the_truth_than_for_their_mean_alone(
 
 
 @pytest.mark.parametrize("protocol", [SINGLE, MEAN, BEST], ids=lambda p: p.name)
-@pytest.mark.parametrize("batch", [1, 7, 1000])
-def test_the_batch_changes_nothing(toy: Toy, protocol: Protocol, batch: int) -> None:
-    assert_same(evaluate(toy, protocol, batch=batch), evaluate(toy, protocol, batch=10))
+def test_the_batch_changes_nothing(toy: Toy, protocol: Protocol) -> None:
+    expected = evaluate(toy, protocol, batch=1000)
+    for batch in (1, 7):
+        assert_same(evaluate(toy, protocol, batch=batch), expected)
 
 
 @pytest.mark.parametrize(("batch", "most"), [(1, 2), (3, 2), (4, 4), (12, 12)])
