@@ -150,8 +150,8 @@ def test_a_used_folder_is_left_alone(cli) -> None:
     assert (ran.code, "--resume" in ran.err) == (2, True)
 
 
-@pytest.mark.parametrize("name", registry.names("presets"))
-def test_every_preset_has_its_help(cli, name: str) -> None:
+@pytest.mark.parametrize("name", ["convlstm/tiny", "convlstm/arrays"])
+def test_a_preset_has_its_help(cli, name: str) -> None:
     ran = cli("train", name, "--help")
     assert ran.code == 0
     for option in ("--data.root", "--context", "--out", "--init", "--dry-run", "--workers"):
