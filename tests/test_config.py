@@ -71,6 +71,7 @@ def test_round_trip(config):
         ({}, "the field 'number' is missing"),
         ({"number": "1"}, "Outer.number: expected float, got '1'"),
         ({"number": True}, "expected float, got True"),
+        ({"number": float("nan")}, "expected a finite number"),
         ({"number": 1, "flag": 1}, "Outer.flag: expected bool"),
         ({"number": 1, "kind": "three"}, "expected one of"),
         ({"number": 1, "pair": [1, 2, 3]}, "Outer.pair: expected 2 items, got 3"),

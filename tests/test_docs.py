@@ -25,11 +25,10 @@ def trend(monkeypatch) -> types.ModuleType:
     code, registration = blocks("docs/ADDING_A_MODEL.md")
     module = types.ModuleType("my_package.trend")
     monkeypatch.setitem(__import__("sys").modules, "my_package.trend", module)
-    monkeypatch.setattr(registry, "MODELS", registry.MODELS)
+    monkeypatch.setitem(registry.MODELS, "trend", "my_package.trend:Trend")
     exec(compile(code, "ADDING_A_MODEL.md", "exec"), module.__dict__)
     exec(registration, {"framecast": __import__("framecast")})
-    yield module
-    del registry.MODELS["trend"]
+    return module
 
 
 def test_the_model_of_the_guide(trend, tmp_path):

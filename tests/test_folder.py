@@ -42,10 +42,11 @@ def rewrite(path: Path, change) -> None:
 
 
 def vouch(path: Path) -> None:
-    """Enter a file's new sum into the manifest beside it."""
+    """Enter a file's new sum and length into the manifest beside it."""
     manifest = path.parent / folder.MANIFEST
     document = json.loads(manifest.read_text())
-    document["files"][path.name]["sha256"] = folder.sha256(path)
+    entry = {"bytes": path.stat().st_size, "sha256": folder.sha256(path)}
+    document["files"][path.name] = entry
     manifest.write_text(json.dumps(document))
 
 
@@ -123,6 +124,12 @@ def test_flipped_byte(saved, name, place):
     (saved / name).write_bytes(data)
     assert name in refusal(saved)
     assert "SHA-256" in refusal(saved)
+
+
+def test_other_format_version(saved):
+    """A document of another version than the manifest's is not guessed at."""
+    rewrite(saved / folder.CONFIG, lambda d: d.update(format_version=0))
+    assert "format version 0" in refusal(saved)
 
 
 @pytest.mark.parametrize("name", [folder.CONFIG, folder.WEIGHTS, folder.MANIFEST])

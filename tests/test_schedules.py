@@ -12,16 +12,16 @@ from framecast.stage import OptimizerConfig
 def test_linear():
     """A straight line between begin and begin + steps, flat outside."""
     schedule = Schedule(1.0, 0.0, begin=10, steps=4)
-    assert [schedule(k) for k in (0, 10, 11, 12, 14, 99)] == [1, 1, 0.75, 0.5, 0, 0]
+    assert [schedule(k, 100) for k in (0, 10, 11, 12, 14, 99)] == [1, 1, 0.75, 0.5, 0, 0]
 
 
 def test_shapes():
     """Half-way values of the other shapes, and a jump."""
-    assert Schedule(1.0, 0.0, steps=10, shape="cosine")(5) == pytest.approx(0.5)
-    assert Schedule(1.0, 0.0, steps=4, shape="cosine")(1) == pytest.approx((1 + 2**-0.5) / 2)
-    assert Schedule(1.0, 0.01, steps=10, shape="exponential")(5) == pytest.approx(0.1)
-    assert [Schedule(1.0, 2.0, begin=3)(k) for k in (2, 3)] == [1, 2]
-    assert constant(0.3)(7) == 0.3
+    assert Schedule(1.0, 0.0, steps=10, shape="cosine")(5, 10) == pytest.approx(0.5)
+    assert Schedule(1.0, 0.0, steps=4, shape="cosine")(1, 10) == pytest.approx((1 + 2**-0.5) / 2)
+    assert Schedule(1.0, 0.01, steps=10, shape="exponential")(5, 10) == pytest.approx(0.1)
+    assert [Schedule(1.0, 2.0, begin=3)(k, 10) for k in (2, 3)] == [1, 2]
+    assert constant(0.3)(7, 10) == 0.3
 
 
 @given(
@@ -29,13 +29,20 @@ def test_shapes():
     st.floats(0.01, 10),
     st.floats(0.01, 10),
     st.integers(0, 50),
-    st.integers(0, 50),
+    st.one_of(st.none(), st.integers(0, 50)),
     st.integers(0, 200),
 )
 def test_stays_between_its_ends(shape, start, end, begin, steps, step):
     """No shape overshoots."""
-    value = Schedule(start, end, begin, steps, shape)(step)
+    value = Schedule(start, end, begin, steps, shape)(step, 200)
     assert min(start, end) - 1e-9 <= value <= max(start, end) + 1e-9
+
+
+def test_to_the_end_of_the_stage():
+    """Without a number of steps, the change ends where the stage does."""
+    schedule = Schedule(1.0, 0.0, begin=10, steps=None)
+    assert [schedule(k, 20) for k in (5, 10, 15, 20)] == [1, 1, 0.5, 0]
+    assert [schedule(k, 30) for k in (10, 15, 20)] == [1, 0.75, 0.5]
 
 
 def test_contradictions():
@@ -49,4 +56,23 @@ def test_contradictions():
 def test_learning_rate():
     """Warm-up and schedule multiply."""
     optimizer = OptimizerConfig(learning_rate=2.0, warmup=3, schedule=Schedule(1.0, 0.5, begin=10))
-    assert [optimizer.rate(k) for k in (0, 1, 2, 3, 9, 10)] == [0.5, 1.0, 1.5, 2.0, 2.0, 1.0]
+    rates = [optimizer.rate(k, 100) for k in (0, 1, 2, 3, 9, 10)]
+    assert rates == [0.5, 1.0, 1.5, 2.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"betas": (0.9, 1.0)},
+        {"eps": 0.0},
+        {"warmup": -1},
+        {"weight_decay": -0.1},
+        {"clip_norm": 0.0},
+    ],
+)
+def test_optimizers_have_ranges(fields):
+    """Numbers that train nothing are refused, with the field's name."""
+    with pytest.raises(ConfigError, match=next(iter(fields))):
+        OptimizerConfig(**fields)

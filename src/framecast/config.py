@@ -7,6 +7,7 @@ has subclasses by name (models, datasets, stages) carries `type` in JSON, and it
 
 import builtins
 import dataclasses
+import math
 import types
 import typing
 from pathlib import Path
@@ -91,7 +92,7 @@ def _value(hint: Any, data: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         return _union(arguments, data, where)
     if origin is Literal:
-        if data not in arguments or isinstance(data, bool) != isinstance(arguments[0], bool):
+        if not any(data == known and type(data) is type(known) for known in arguments):
             raise ConfigError(f"{where}: expected one of {list(arguments)}, got {_show(data)}")
         return data
     if origin in (tuple, list):
@@ -140,6 +141,8 @@ def _scalar(hint: Any, data: Any, where: str) -> Any:
         return Path(data)
     if hint is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
+    if hint is float and isinstance(data, float) and not math.isfinite(data):
+        raise ConfigError(f"{where}: expected a finite number, got {data}")
     if hint in (int, float, str, bool) and type(data) is hint:
         return data
     expected = getattr(hint, "__name__", str(hint))

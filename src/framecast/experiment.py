@@ -1,8 +1,10 @@
 """An experiment: a model, the data, and how it is trained. Presets return one."""
 
+import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
-from framecast.clip import DataConfig, Source, Split
+from framecast.clip import DataConfig, Key, Source, Split
 from framecast.config import Config
 from framecast.errors import ConfigError
 from framecast.model import ModelConfig
@@ -26,7 +28,8 @@ class Experiment(Config):
     seed: int = 0
     """Seed of weights, order and noise."""
     validation: bool = True
-    """Hold the validation split out; without it the last weights are kept."""
+    """Hold the validation split out to find the best weights; otherwise it is trained on too, and
+    the last weights are kept."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without building anything."""
@@ -41,4 +44,41 @@ class Experiment(Config):
 
     def source(self, split: Split) -> Source:
         """The clips of one split, context and horizon together."""
-        return self.data.source(split, self.context + self.horizon, self.seed)
+        frames = self.context + self.horizon
+        source = self.data.source(split, frames, self.seed)
+        if split != "train" or self.validation:
+            return source
+        return Joined(source, self.data.source("validation", frames, self.seed))
+
+
+class Joined(Source):
+    """The items of two sources, one after the other."""
+
+    def __init__(self, first: Source, second: Source) -> None:
+        """Keep both."""
+        self.first, self.second = first, second
+        self.fixed = first.fixed and second.fixed
+
+    def __len__(self) -> int:
+        """Items of both."""
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, key: Key) -> Any:
+        """The item of one of them."""
+        epoch, index = key
+        beyond = index - len(self.first)
+        return self.first[key] if beyond < 0 else self.second[(epoch, beyond)]
+
+    def fingerprint(self) -> str:
+        """Digest of both."""
+        sums = self.first.fingerprint() + self.second.fingerprint()
+        return hashlib.sha256(sums.encode()).hexdigest()
+
+    def name(self, index: int) -> str:
+        """What its own source calls the item."""
+        beyond = index - len(self.first)
+        return self.first.name(index) if beyond < 0 else self.second.name(beyond)
+
+    def notes(self) -> tuple[str, ...]:
+        """Notes of both, each once."""
+        return tuple(dict.fromkeys((*self.first.notes(), *self.second.notes())))

@@ -81,6 +81,7 @@ def write_verified(
             _sync(path)
         (draft / MANIFEST).write_text(_dump(manifest))
         _sync(draft / MANIFEST)
+        _sync(draft)
         draft.chmod(0o755)
         move_in(draft, target)
     except (OSError, SafetensorError) as error:
@@ -114,7 +115,9 @@ def verify(folder: Path) -> Json:
         path = folder / name
         if path.is_symlink() or not path.is_file():
             raise FolderError(f"{path} is missing or no plain file; copy the folder again")
-        if not isinstance(expected, dict) or sha256(path) != expected.get("sha256"):
+        if not isinstance(expected, dict) or path.stat().st_size != expected.get("bytes"):
+            raise FolderError(f"{path} has another length than it was written with; copy it again")
+        if sha256(path) != expected.get("sha256"):
             raise FolderError(f"{path} does not match its SHA-256 sum; copy the folder again")
     return manifest
 
@@ -200,6 +203,11 @@ def read_model(folder: Path) -> ModelFolder:
     for key in known:
         if key not in document:
             raise FolderError(f"{folder / CONFIG}: the field {key!r} is missing")
+    if document["format_version"] != FORMAT_VERSION:
+        raise FolderError(
+            f"{folder / CONFIG} has format version {document['format_version']}; this framecast "
+            f"reads {FORMAT_VERSION}"
+        )
     return ModelFolder(
         folder, document["type"], document["config"], document["about"], tensors[WEIGHTS]
     )
@@ -259,10 +267,10 @@ def move_in(draft: Path, target: Path) -> None:
         try:
             draft.rename(target)
         except OSError:
-            (old / target.name).rename(target)
+            (old / target.name).rename(target)  # where this fails too, the older one stays in old
+            old.rmdir()
             raise
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
     _sync(target.parent)
 
 

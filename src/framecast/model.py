@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -194,22 +195,18 @@ class Model(nn.Module, ABC):
     def _stream(
         self, clip: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
     ) -> Iterator[Step]:
-        training = self.training
-        self.eval()
-        try:
-            channels, height, width = clip.frames.shape[-3:]
-            steps = self.rollout(self._adapt(clip), horizon, samples, noise, options)
-            while True:
-                with torch.no_grad():  # not around the loop: a consumer may want gradients
-                    step = next(steps, None)
-                if step is None:
-                    break
-                frame = step.frame[..., :height, :width]
-                if frame.shape[2] != channels:
-                    frame = frame.mean(2, keepdim=True)
-                yield Step(frame, step.log_prob)
-        finally:
-            self.train(training)
+        channels, height, width = clip.frames.shape[-3:]
+        steps = self.rollout(self._adapt(clip), horizon, samples, noise, options)
+        while True:
+            # not around the loop: between frames the mode and the gradients are the consumer's
+            with torch.no_grad(), evaluating(self):
+                step = next(steps, None)
+            if step is None:
+                return
+            frame = step.frame[..., :height, :width]
+            if frame.shape[2] != channels:
+                frame = frame.mean(2, keepdim=True)
+            yield Step(frame, step.log_prob)
 
     def _check(self, clip: Clip, horizon: int, samples: int | None, options: Options) -> None:
         spec, (length, channels, height, width) = self.expects, clip.frames.shape[-4:]
@@ -290,6 +287,18 @@ def load(name: str | PathLike[str], device: torch.device | str = "cpu") -> Model
     load_weights(model, contents.tensors, str(contents.path))
     model.about = contents.about
     return model.to(device).eval()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and every part of it back into its own afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def load_weights(model: nn.Module, tensors: dict[str, Tensor], where: str) -> None:

@@ -18,25 +18,26 @@ class Schedule(Config):
     """Value from step `begin + steps` on."""
     begin: int = 0
     """Step at which the change begins."""
-    steps: int = 0
-    """How many steps the change takes; 0 jumps at `begin`."""
+    steps: int | None = 0
+    """How many steps the change takes; 0 jumps at `begin`, None takes the rest of the stage."""
     shape: Literal["linear", "cosine", "exponential"] = "linear"
     """Straight line, half a cosine, or a constant ratio per step."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.begin < 0 or self.steps < 0:
+        if self.begin < 0 or (self.steps or 0) < 0:
             raise ConfigError("a schedule's begin and steps are 0 or more")
         if self.shape == "exponential" and not (self.start > 0 and self.end > 0):
             raise ConfigError("an exponential schedule needs a start and an end above 0")
 
-    def __call__(self, step: int) -> float:
-        """The value at a step (counted from 0)."""
+    def __call__(self, step: int, total: int) -> float:
+        """The value at a step, counted from 0, of a stage of `total` steps."""
+        steps = total - self.begin if self.steps is None else self.steps
         if step < self.begin:
             return self.start
-        if step >= self.begin + self.steps:
+        if step >= self.begin + steps:
             return self.end
-        done = (step - self.begin) / self.steps
+        done = (step - self.begin) / steps
         if self.shape == "cosine":
             done = (1 - math.cos(math.pi * done)) / 2
         if self.shape == "exponential":

@@ -1,5 +1,6 @@
 """A stage: one training procedure of a model."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -25,7 +26,7 @@ class OptimizerConfig(Config):
     """Decay of Adam's moments; the first is also the momentum of SGD and RMSprop, the second
     RMSprop's smoothing."""
     eps: float = 1e-8
-    """Added to Adam's denominator."""
+    """Added to the denominator of Adam and RMSprop."""
     weight_decay: float = 0.0
     """Decoupled decay in `adamw`, L2 penalty in the others."""
     clip_norm: float | None = None
@@ -35,10 +36,21 @@ class OptimizerConfig(Config):
     schedule: Schedule = Schedule()
     """Factor on the learning rate, by step."""
 
-    def rate(self, step: int) -> float:
-        """The learning rate at a step, counted from 0."""
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ConfigError(f"learning_rate is above 0, got {self.learning_rate}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas are from 0 to below 1, got {self.betas}")
+        if not (self.eps > 0 and self.weight_decay >= 0 and self.warmup >= 0):
+            raise ConfigError("eps is above 0, weight_decay and warmup are 0 or more")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ConfigError(f"clip_norm is above 0, or None for none; got {self.clip_norm}")
+
+    def rate(self, step: int, total: int) -> float:
+        """The learning rate at a step, counted from 0, of a stage of `total` steps."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
-        return self.learning_rate * rise * self.schedule(step)
+        return self.learning_rate * rise * self.schedule(step, total)
 
 
 @dataclass(frozen=True)

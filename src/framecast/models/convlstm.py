@@ -23,7 +23,7 @@ from framecast.clip import Clip
 from framecast.errors import ConfigError
 from framecast.layers.recurrent.convlstm import ConvLSTMState, ConvLSTMUnit
 from framecast.layers.typed import Layers
-from framecast.model import FrameSpec, Model, ModelConfig, Options, Step
+from framecast.model import FrameSpec, Model, ModelConfig, Options, Step, pad_to_multiple
 from framecast.noise import Noise
 from framecast.schedules import Schedule, constant
 from framecast.stage import OptimizerConfig, Stage, StageConfig
@@ -185,12 +185,14 @@ class ConvLSTM(Model):
 
     def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
         """The frame after each one, from the true frames up to it."""
-        patches = self._cut(clip.frames[:, :-1])
+        height, width = clip.frames.shape[-2:]
+        patches = self._cut(pad_to_multiple(clip.frames[:, :-1], self.config.patch))
         if isinstance(self.network, Stack):
-            return self._join(self.network.observe(patches)[0])
-        ends = range(1, patches.shape[1] + 1)
-        steps = [self.network.observe(patches[:, :end])[0] for end in ends]
-        return self._join(torch.cat(steps, 1))
+            predicted = self.network.observe(patches)[0]
+        else:
+            ends = range(1, patches.shape[1] + 1)
+            predicted = torch.cat([self.network.observe(patches[:, :end])[0] for end in ends], 1)
+        return self._join(predicted)[..., :height, :width]
 
     def unroll(
         self, frames: Float[Tensor, "b t c h w"], context: int, forced: Bool[Tensor, "b horizon"]
@@ -206,8 +208,9 @@ class ConvLSTM(Model):
         Returns:
             Predictions of frames 1, 2, … (`stack`), or of the horizon alone (`forecaster`).
         """
-        patches = self._cut(frames)
-        first, states = self.network.observe(patches[:, :context])
+        height, width = frames.shape[-2:]
+        frames = pad_to_multiple(frames, self.config.patch)
+        first, states = self.network.observe(self._cut(frames[:, :context]))
         predictions = [self._join(first)]
         for step in range(context, frames.shape[1] - 1):
             share = forced[:, step - context, None, None, None]
@@ -215,7 +218,7 @@ class ConvLSTM(Model):
             fed = torch.where(share, frames[:, step], own.to(frames))
             patch, states = self.network.advance(self._cut(fed), states)
             predictions.append(self._join(patch)[:, None])
-        return torch.cat(predictions, 1)
+        return torch.cat(predictions, 1)[..., :height, :width]
 
     def _cut(self, frames: Tensor) -> Tensor:
         return functional.pixel_unshuffle(frames, self.config.patch)
@@ -248,13 +251,15 @@ class Training(Stage, of=ConvLSTM, name="main"):
         super().__init__(config, model, context)
         if config.loss == "bce" and model.config.output != "sigmoid":
             raise ConfigError("the loss bce needs the model's output to be sigmoid")
+        if model.config.layout == "forecaster" and config.teacher_forcing != constant(0.0):
+            raise ConfigError("a forecaster takes no frames, so teacher_forcing has to stay 0")
 
     def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
         """The loss over all predicted frames, a mean per pixel."""
         del phase
         frames = batch.frames
         horizon = frames.shape[1] - self.context
-        chance = self.config.teacher_forcing(step)
+        chance = self.config.teacher_forcing(step, self.config.steps)
         forced = (torch.rand(len(frames), horizon) < chance).to(frames.device)
         predicted = self.model.unroll(frames, self.context, forced)
         return {"total": self._loss(predicted.float(), frames[:, -predicted.shape[1] :])}

@@ -15,7 +15,6 @@ EPOCH = 625
 
 def moving_mnist() -> Experiment:
     """Moving-MNIST 10→10 with the stack of four layers that later benchmarks quote at 15.08M."""
-    steps = 200 * EPOCH
     return Experiment(
         ConvLSTMConfig(),
         MovingDigits(fixed_train=False),
@@ -23,10 +22,10 @@ def moving_mnist() -> Experiment:
         horizon=10,
         stages={
             "main": TrainingConfig(
-                steps=steps,
+                steps=200 * EPOCH,
                 batch=16,
                 optimizer=OptimizerConfig(
-                    learning_rate=5e-4, warmup=1_000, schedule=_decay(steps, 1_000)
+                    learning_rate=5e-4, warmup=1_000, schedule=_decay(begin=1_000)
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=50_000),
                 validate_every=EPOCH,
@@ -64,7 +63,6 @@ def moving_mnist_forecaster() -> Experiment:
 
 def moving_mnist_small() -> Experiment:
     """Moving-MNIST 10→10 at a size for CPUs, digits of MNIST and drawn ones: the shipped model."""
-    steps = 4_000
     return Experiment(
         _small(channels=1),
         MovingDigits(digits="mnist+glyphs", fixed_train=False),
@@ -72,10 +70,10 @@ def moving_mnist_small() -> Experiment:
         horizon=10,
         stages={
             "main": TrainingConfig(
-                steps=steps,
+                steps=4_000,
                 batch=8,
                 optimizer=OptimizerConfig(
-                    learning_rate=2e-3, clip_norm=1.0, warmup=100, schedule=_decay(steps)
+                    learning_rate=2e-3, clip_norm=1.0, warmup=100, schedule=_decay()
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=1_600),
                 validate_every=250,
@@ -88,7 +86,6 @@ def moving_mnist_small() -> Experiment:
 
 def kth() -> Experiment:
     """KTH 10→20 at 128×128, persons 1–16 for training, the stack of four layers."""
-    steps = 100_000
     return Experiment(
         ConvLSTMConfig(),
         Kth(size=128),
@@ -96,10 +93,10 @@ def kth() -> Experiment:
         horizon=20,
         stages={
             "main": TrainingConfig(
-                steps=steps,
+                steps=100_000,
                 batch=16,
                 optimizer=OptimizerConfig(
-                    learning_rate=5e-4, warmup=1_000, schedule=_decay(steps, 1_000)
+                    learning_rate=5e-4, warmup=1_000, schedule=_decay(begin=1_000)
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=50_000),
                 validate_every=1_000,
@@ -111,25 +108,23 @@ def kth() -> Experiment:
 
 def video_folder() -> Experiment:
     """Videos of your own, 5→5 at 64×64 in colour, in minutes on a CPU; all can be changed."""
-    steps = 600
     return Experiment(
         _small(channels=3),
         VideoFolder(size=(64, 64), channels=3, stride=2),
         context=5,
         horizon=5,
-        stages={"main": _quick(steps)},
+        stages={"main": _quick(600)},
     )
 
 
 def arrays() -> Experiment:
     """Arrays of your own (radar, microscopy), 6→6 at 64×64; give their key and range."""
-    steps = 600
     return Experiment(
         _small(channels=1),
         Arrays(size=(64, 64)),
         context=6,
         horizon=6,
-        stages={"main": _quick(steps)},
+        stages={"main": _quick(600)},
     )
 
 
@@ -152,9 +147,7 @@ def _quick(steps: int) -> TrainingConfig:
     return TrainingConfig(
         steps=steps,
         batch=8,
-        optimizer=OptimizerConfig(
-            learning_rate=2e-3, clip_norm=1.0, warmup=50, schedule=_decay(steps)
-        ),
+        optimizer=OptimizerConfig(learning_rate=2e-3, clip_norm=1.0, warmup=50, schedule=_decay()),
         teacher_forcing=Schedule(1.0, 0.0, steps=steps // 2),
         validate_every=100,
         validation_clips=64,
@@ -163,6 +156,6 @@ def _quick(steps: int) -> TrainingConfig:
     )
 
 
-def _decay(steps: int, begin: int = 0) -> Schedule:
+def _decay(begin: int = 0) -> Schedule:
     """Half a cosine down to nearly nothing at the last step."""
-    return Schedule(1.0, 0.01, begin=begin, steps=steps - begin, shape="cosine")
+    return Schedule(1.0, 0.01, begin=begin, steps=None, shape="cosine")

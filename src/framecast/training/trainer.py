@@ -83,7 +83,7 @@ class Trainer:
         self._check_finite(phase, values)
         if config.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
-        rate = config.rate(self.done)
+        rate = config.rate(self.done, self.stage.config.steps)
         for group in self.optimizers[phase].param_groups:
             group["lr"] = rate
         self._stepped[phase].step()
