@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dummy_runs import OPTIONS, chain, traces
 
 from framecast.training import train
+from framecast.training.run_folder import LOCK
 
 WATCHED = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate", "os.chmod")
 
@@ -66,7 +67,7 @@ def main(folder: Path, points: int) -> int:
         second = child(run, 1 + (7 * fatal) % operations // 2, resume=True)
         last = child(run, -1, resume=True)
         same = last == 0 and traces(run) == expected
-        litter = [str(path) for path in run.rglob(".*")]
+        litter = [str(path) for path in run.rglob(".*") if path.name != LOCK]
         right = first == signal.SIGKILL and same and not litter
         wrong += not right
         sys.stdout.write(f"{fatal}/{operations}: {first} {second} {last} {same} {litter}\n")
