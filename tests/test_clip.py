@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from framecast.clip import Clip, collate
+from framecast.errors import DataError
 
 
 def clip(length=4, actions=False, seconds=False, missing=False, size=6) -> Clip:
@@ -41,9 +42,9 @@ def test_collate_stacks():
 
 def test_collate_refuses_what_does_not_fit():
     """Different sizes, and actions in only some clips, are errors that say so."""
-    with pytest.raises(ValueError, match="different sizes"):
+    with pytest.raises(DataError, match=r"different sizes.*4x1x6x6, 4x1x8x8; .*--data\.size H W"):
         Clip.collate([clip(size=6), clip(size=8)])
-    with pytest.raises(ValueError, match="actions"):
+    with pytest.raises(DataError, match="actions"):
         Clip.collate([clip(), clip(actions=True)])
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from framecast import pictures
-from framecast.errors import VideoError
+from framecast.errors import FramecastError, VideoError
 from framecast.pictures import Curve, Panel, Plot
 
 
@@ -129,11 +129,11 @@ def test_strip_rows_of_different_length():
 
 
 def test_strip_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match="at least one row"):
+    with pytest.raises(FramecastError, match="at least one row"):
         pictures.strip({})
-    with pytest.raises(ValueError, match="no frames"):
+    with pytest.raises(FramecastError, match="no frames"):
         pictures.strip({"a": torch.zeros(0, 1, 4, 4)})
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(FramecastError, match="one size"):
         pictures.strip({"a": torch.zeros(1, 1, 4, 4), "b": torch.zeros(1, 1, 4, 5)})
 
 
@@ -158,7 +158,7 @@ def test_panels_in_a_grid():
     assert area(sheet, (255, 0, 0))[0] == 256**2
     assert area(sheet, (128, 128, 128))[0] >= 256**2
     assert area(sheet, (68, 1, 84))[0] >= 32**2  # the dark end of viridis
-    with pytest.raises(ValueError, match="no panels"):
+    with pytest.raises(FramecastError, match="no panels"):
         pictures.panels([])
 
 
@@ -175,7 +175,7 @@ def test_curves_have_lines_and_bands():
     four = pictures.curves([Plot(name, "", {"a": thin}) for name in "abcd"])
     assert four.width > 2 * 400
     for nothing in ([], [Plot("empty", "", {})]):
-        with pytest.raises(ValueError, match="no curves"):
+        with pytest.raises(FramecastError, match="no curves"):
             pictures.curves(nothing)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from framecast import registry
 from framecast.config import Config
+from framecast.errors import DataError
 
 Split = Literal["train", "validation", "test"]
 Key = tuple[int, int]
@@ -57,14 +58,14 @@ class Clip:
         """Stack clips of one size into a batch.
 
         Raises:
-            ValueError: if the clips differ in shape, or only some have actions, times or missing
+            DataError: if the clips differ in shape, or only some have actions, times or missing
                 pixels.
         """
         shapes = {tuple(clip.frames.shape) for clip in clips}
         if len(shapes) > 1:
-            raise ValueError(
-                f"clips of different sizes cannot form a batch: {sorted(shapes)}; "
-                "give the data a size, or use batches of one"
+            raise DataError(
+                f"clips of different sizes cannot form a batch: {_shown(shapes)}; "
+                "give the data one size (--data.size H W), or use batches of one"
             )
         return Clip(
             torch.stack([clip.frames for clip in clips]),
@@ -83,11 +84,16 @@ class Clip:
         )
 
 
+def _shown(shapes: set[tuple[int, ...]]) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
+
+
 def _stack(tensors: list[Tensor | None]) -> Tensor | None:
     present = [tensor for tensor in tensors if tensor is not None]
     if present and len(present) < len(tensors):
-        raise ValueError(
-            "some clips of a batch have actions, times or missing pixels and others have none"
+        raise DataError(
+            "some clips of a batch have actions, times or missing pixels and others have none; "
+            "keep the two kinds in datasets of their own"
         )
     return torch.stack(present) if present else None
 

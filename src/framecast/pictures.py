@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from framecast.errors import VideoError
+from framecast.errors import FramecastError, VideoError
 
 WIDTH = 2400
 """Widest picture of frames, in pixels."""
@@ -165,15 +165,15 @@ def strip(
         kept: where only some frames were kept, their numbers since the first column.
 
     Raises:
-        ValueError: if there are no rows, or one has no frames, or their frames differ in size.
+        FramecastError: if there are no rows, or one has no frames, or their frames differ in size.
     """
     if not rows:
-        raise ValueError("a strip needs at least one row of frames")
+        raise FramecastError("a strip needs at least one row of frames")
     if empty := [name for name, frames in rows.items() if len(frames) == 0]:
-        raise ValueError(f"the row {empty[0]!r} of a strip has no frames")
+        raise FramecastError(f"the row {empty[0]!r} of a strip has no frames")
     sizes = {tuple(frames.shape[-2:]) for frames in rows.values()}
     if len(sizes) > 1:
-        raise ValueError(f"rows of a strip have frames of one size, not {sorted(sizes)}")
+        raise FramecastError(f"rows of a strip have frames of one size, not {sorted(sizes)}")
     total = max(len(frames) for frames in rows.values())
     size, columns = _layout(next(iter(rows.values()))[0], total, list(rows))
     picked = _picked(total, columns)
@@ -218,10 +218,10 @@ def panels(shown: Sequence[Panel]) -> Image.Image:
     """Titled images in a grid.
 
     Raises:
-        ValueError: if there are none.
+        FramecastError: if there are none.
     """
     if not shown:
-        raise ValueError("there are no panels to show")
+        raise FramecastError("there are no panels to show")
     images = [_panel(panel) for panel in shown]
     font = _font(15)
     width = max(*(i.width for i in images), *(int(font.getlength(p.title)) for p in shown))
@@ -244,10 +244,10 @@ def curves(plots: Sequence[Plot], title: str = "", xlabel: str = "predicted fram
     """Plots beside each other: lines with their 95 % intervals as bands.
 
     Raises:
-        ValueError: if there are no plots, or one has no curves.
+        FramecastError: if there are no plots, or one has no curves.
     """
     if not plots or not all(plot.series for plot in plots):
-        raise ValueError("there are no curves to draw")
+        raise FramecastError("there are no curves to draw")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -320,7 +320,7 @@ def _rgb(frame: Tensor | np.ndarray, ends: Ends = (0, 1)) -> np.ndarray:
     pixels = np.nan_to_num((_array(frame).astype(np.float64) - ends[0]) / (ends[1] - ends[0]))
     pixels = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     if pixels.shape[-1] not in (1, 3):
-        raise ValueError(f"an image has 1 or 3 channels, not {pixels.shape[-1]}")
+        raise FramecastError(f"an image has 1 or 3 channels, not {pixels.shape[-1]}")
     return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 

@@ -117,6 +117,22 @@ def test_another_dataset(cli, frame_folder) -> None:
     assert _experiment("r")["experiment"]["data"]["type"] == "video-folder"
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_videos_of_several_sizes_are_told_to_get_one(cli, frame_folder, workers: int) -> None:
+    for number, size in enumerate([(16, 16), (16, 20), (20, 16), (20, 20)]):
+        for split in ("train", "validation"):
+            frame_folder(f"v/{split}/{number}", 5, *size)
+    ran = cli(
+        *("train", "convlstm/tiny", "--data", "video-folder", "--data.root", "v"),
+        *("--data.channels", 1, "--model.hidden", 4, "--context", 3, "--horizon", 2),
+        *("--stages.main.steps", 1, "--stages.main.batch", 4, "--workers", workers),
+        *("--no-progress", "-o", "r"),
+    )
+    assert (ran.code, "--data.size H W" in ran.err) == (2, True)
+    assert len([line for line in ran.err.splitlines() if "warning" not in line]) == 1
+    assert "Traceback" not in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -171,7 +171,7 @@ def test_videos_of_their_own_sizes_only_go_alone(tmp_path):
     assert any("2 sizes (10x16, 12x16)" in note for note in source.notes())
     items = [source[(0, 0)], source[(0, 1)]]
     assert collate(items[:1]).frames.shape == (1, 4, 3, 12, 16)
-    with pytest.raises(ValueError, match="give the data a size"):
+    with pytest.raises(ValueError, match="give the data one size"):
         collate(items)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framecast import video
+from framecast.errors import FramecastError
 
 sides = st.integers(1, 40)
 
@@ -34,7 +35,7 @@ def test_shrinking_averages_rather_than_picks():
 def test_the_right_size_is_left_alone():
     frames = torch.rand(3, 8, 9)
     assert video.fit(frames, (8, 9)) is frames
-    with pytest.raises(ValueError, match="at least one pixel"):
+    with pytest.raises(FramecastError, match="at least one pixel"):
         video.fit(frames, (0, 9))
 
 
@@ -46,5 +47,5 @@ def test_luma():
     assert gray.shape == (2, 5, 1, 4, 6)
     assert torch.allclose(gray[:, :, 0], expected)
     assert video.to_gray(gray) is gray
-    with pytest.raises(ValueError, match="not 2"):
+    with pytest.raises(FramecastError, match="not 2"):
         video.to_gray(frames[..., :2, :, :])

@@ -6,7 +6,7 @@ import torch
 from made_clips import Make, picture
 
 from framecast import video
-from framecast.errors import VideoError
+from framecast.errors import FramecastError, VideoError
 
 
 def shown(path, **options):
@@ -180,7 +180,7 @@ def test_a_start_past_the_end_is_an_error(make: Make, name: str):
     "options", [{"start": -1}, {"start": float("nan")}, {"count": 0}, {"fps": 0.0}, {"fps": -2.0}]
 )
 def test_arguments_out_of_range(make: Make, options):
-    with pytest.raises(ValueError, match="not"):
+    with pytest.raises(FramecastError, match="not"):
         video.frames(make("a.mp4", 1), **options)
 
 

@@ -1,5 +1,6 @@
 """Any folder of videos as a dataset, split by file."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +72,8 @@ class VideoFolder(RecordedConfig):
         """Check the numbers."""
         if self.size is not None and min(self.size) < 1:
             raise ConfigError("size is (height, width), at least 1 pixel each")
-        if self.fps is not None and not self.fps > 0:
-            raise ConfigError("fps is above 0")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise ConfigError("fps is above 0, and finite")
         if self.stride is not None and self.stride < 1:
             raise ConfigError("stride is at least 1 frame")
         if min(self.splits) < 0 or abs(sum(self.splits) - 1) > 1e-6:

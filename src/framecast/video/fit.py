@@ -7,6 +7,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
 
+from framecast.errors import FramecastError
+
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
@@ -24,11 +26,11 @@ def fit(frames: Float[Tensor, "*n c h w"], size: Size) -> Float[Tensor, "*n c oh
         size: (height, width) of the result.
 
     Raises:
-        ValueError: if a side of `size` is not positive.
+        FramecastError: if a side of `size` is not positive.
     """
     height, width = frames.shape[-2:]
     if min(size) < 1:
-        raise ValueError(f"a size needs at least one pixel a side, not {size[0]}x{size[1]}")
+        raise FramecastError(f"a size needs at least one pixel a side, not {size[0]}x{size[1]}")
     if (height, width) == tuple(size):
         return frames
     scale = max(size[0] / height, size[1] / width)
@@ -45,12 +47,12 @@ def to_gray(frames: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n 1 h w"]:
     """BT.601 luma of colour frames; gray frames come back as they are.
 
     Raises:
-        ValueError: if there are neither one nor three channels.
+        FramecastError: if there are neither one nor three channels.
     """
     channels = frames.shape[-3]
     if channels == 1:
         return frames
     if channels != 3:
-        raise ValueError(f"only 1 or 3 channels can become gray, not {channels}")
+        raise FramecastError(f"only 1 or 3 channels can become gray, not {channels}")
     weights: Any = torch.tensor(LUMA, dtype=frames.dtype, device=frames.device)
     return (frames * weights[:, None, None]).sum(-3, keepdim=True)

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from framecast.clip import Clip
-from framecast.errors import VideoError
+from framecast.errors import FramecastError, VideoError
 from framecast.video import folder, stream
 from framecast.video.fit import Size, fit, to_gray
 from framecast.video.stream import Moment
@@ -56,7 +56,7 @@ def frames(
 
     Raises:
         VideoError: if there is no such video, or no frame from `start` on. (From the first `next`.)
-        ValueError: if `start`, `count` or `fps` is out of its range.
+        FramecastError: if `start`, `count` or `fps` is out of its range.
     """
     path = Path(path)
     _check(start, count, fps)
@@ -92,7 +92,7 @@ def read(
 
     Raises:
         VideoError: if the video cannot be read, or has fewer than `count` frames from `start` on.
-        ValueError: if an argument is out of its range.
+        FramecastError: if an argument is out of its range.
     """
     held = _Growing(count)
     seconds: list[float] = []
@@ -159,11 +159,11 @@ def _fill(
 
 def _check(start: int | float, count: int | None, fps: float | int | None) -> None:
     if not (math.isfinite(start) and start >= 0):
-        raise ValueError(f"a video starts at frame or second 0, not {start}")
+        raise FramecastError(f"a video starts at frame or second 0, not {start}")
     if count is not None and count < 1:
-        raise ValueError(f"count is a number of frames from 1 on, or None for all, not {count}")
+        raise FramecastError(f"count is a number of frames from 1 on, or None for all, not {count}")
     if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is a positive number of frames per second, not {fps}")
+        raise FramecastError(f"fps is a positive number of frames per second, not {fps}")
 
 
 def _resampled(shown: Iterator[Moment], fps: float | int, start: float | None) -> Iterator[Moment]:

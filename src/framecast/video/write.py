@@ -19,7 +19,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from framecast.errors import VideoError
+from framecast.errors import FramecastError, VideoError
 from framecast.video.stream import reason
 
 GIF_MAX_FPS = 50
@@ -55,10 +55,10 @@ class Writer:
 
         Raises:
             VideoError: if the suffix is unknown, or the target is a folder with other files.
-            ValueError: if `fps` is not positive.
+            FramecastError: if `fps` is not positive.
         """
         if not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps is a positive number of frames per second, not {fps}")
+            raise FramecastError(f"fps is a positive number of frames per second, not {fps}")
         self.path = Path(path)
         self.notes: list[str] = []
         self.count = 0
