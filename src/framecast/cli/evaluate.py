@@ -13,7 +13,7 @@ from tyro.conf import FlagCreatePairsOff, UseAppendAction
 from framecast import registry
 from framecast.cli import terminal
 from framecast.cli.options import OPTION, OUT, taken
-from framecast.errors import FramecastError
+from framecast.errors import FolderError, FramecastError
 
 if TYPE_CHECKING:
     from framecast.evaluation.protocol import Protocol
@@ -85,15 +85,17 @@ def lines(result: "Result", out: Path) -> list[str | Table]:
 def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
     """The options, and the protocol as they change it."""
     from framecast.clip import DataConfig, Split
-    from framecast.evaluation.protocol import with_samples
+    from framecast.evaluation.protocol import Protocol, as_trained, taken_from_model, with_samples
 
-    protocol = registry.find("protocols", name)()
+    plain: Protocol = registry.find("protocols", name)()
+    protocol = as_trained(plain, _about(model)) if plain.own else plain
 
     @dataclass(frozen=True)
     class Evaluate:
         """Measure a model under a protocol.
 
-        A published protocol with changed fields is reported as modified.
+        A published protocol with changed fields is reported as modified. With data of your own,
+        context, horizon and data are by default as the model was trained.
         """
 
         data: DataConfig
@@ -135,7 +137,25 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
     )
     fields = ("data", "split", "context", "horizon", "metrics", "thresholds")
     changed = {field: getattr(given, field) for field in fields}
-    return given, replace(with_samples(protocol, given.samples), **changed)
+    if given.split == protocol.validation:
+        changed["validation"] = None
+    final = replace(with_samples(protocol, given.samples), **changed)
+    notes = (*final.notes, *taken_from_model(final, plain, protocol))
+    return given, replace(final, notes=notes)
+
+
+def _about(name: str) -> dict[str, Any]:
+    """What a model's folder says about its training; nothing where there is no such folder.
+
+    A name that stands for nothing is an error when the model is loaded, after `--help`.
+    """
+    from framecast import folder
+
+    try:
+        about = folder.read_json(folder.locate(name) / folder.CONFIG).get("about")
+    except FolderError:
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def _slug(text: str) -> str:

@@ -76,8 +76,9 @@ class Arrays(DataConfig):
     """(height, width) of the clips: just covered, aspect kept, centre cropped; None as stored."""
     channels: int = 1
     """Number of channels of the arrays."""
-    stride: int = 1
-    """Frames between the starts of successive clips."""
+    stride: int | None = None
+    """Frames between the starts of successive clips. None for 1 in training, and otherwise for as
+    many as a clip has: clips that are scored do not overlap."""
     splits: tuple[float, float, float] = (0.7, 0.15, 0.15)
     """Fractions of the sequences, or of the frames, for training, validation and test."""
 
@@ -101,7 +102,10 @@ class Arrays(DataConfig):
             "scale is not zero": self.scale == 0,
             "log_knee is above zero": self.log_knee is not None and self.log_knee <= 0,
             "size, channels and stride are at least 1": (
-                min(*(self.size or (1, 1)), self.channels, self.stride) < 1
+                any(
+                    n is not None and n < 1
+                    for n in (*(self.size or ()), self.channels, self.stride)
+                )
             ),
             "splits are not negative and add up to 1": (
                 min(self.splits) < 0 or not math.isclose(sum(self.splits), 1, abs_tol=1e-6)
@@ -124,7 +128,8 @@ class Arrays(DataConfig):
                 declared, the range of their values is unknown, or no clip is short enough.
         """
         records = self._records()
-        spans = _spans(records, split, self.splits, self.stride)
+        stride = (1 if split == "train" else frames) if self.stride is None else self.stride
+        spans = _spans(records, split, self.splits, stride)
         clips = ArrayClips(self, split, records, Windows(spans, frames))
         if len(clips) == 0:
             longest = max((span.length for span in spans), default=0)

@@ -94,6 +94,14 @@ class Windows:
         """Number of spans that are too short for a window."""
         return sum(span.length < self.frames for span in self.spans)
 
+    @property
+    def overlap(self) -> bool:
+        """Whether some windows share frames."""
+        return any(
+            span.stride < self.frames and count(span.length, self.frames, span.stride) > 1
+            for span in self.spans
+        )
+
     def _locate(self, index: int) -> tuple[Span, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")

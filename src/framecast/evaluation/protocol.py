@@ -9,11 +9,14 @@ from typing import Any, Literal
 
 from framecast import registry
 from framecast.clip import DataConfig, Split
-from framecast.config import Config, Json, to_json
+from framecast.config import Config, Json, from_json, to_json
 from framecast.errors import ConfigError
 
 MODIFIED = " (modified)"
 """What the name of a published protocol ends in when one of its fields is not as published."""
+
+PLACING = ("root", "stride")
+"""Fields of data that say where clips lie, rather than what their frames are."""
 
 Reduction = Literal["single", "mean", "best-of"]
 
@@ -136,6 +139,53 @@ def settled(protocol: Protocol) -> Protocol:
     plain = dataclasses.replace(protocol, name=base)
     same = published.own or plain.definition() == published.definition()
     return plain if same else dataclasses.replace(protocol, name=base + MODIFIED)
+
+
+def trained_data(about: Json) -> Json:
+    """The configuration of the data that a model was trained on; empty where it is not known."""
+    data = about.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def as_trained(protocol: Protocol, about: Json) -> Protocol:
+    """A protocol of the caller's own data, with the lengths and the data of a model's training.
+
+    Where clips lie in the data stays as the protocol has it: `root` is the caller's, and a `stride`
+    of training would let test clips overlap. Other protocols, and data of another type, are left
+    as they are.
+
+    Args:
+        protocol: Is changed only where it is `own`.
+        about: Of the model.
+
+    Raises:
+        ConfigError: if the data has a field that this version does not know.
+    """
+    trained = trained_data(about)
+    if not protocol.own or trained.get("type") != protocol.data.type:
+        return protocol
+    kept = {key: value for key, value in to_json(protocol.data).items() if key in PLACING}
+    data = from_json(DataConfig, {**trained, **kept}, "data of the model")
+    lengths = {key: about.get(key, getattr(protocol, key)) for key in ("context", "horizon")}
+    return dataclasses.replace(protocol, data=data, **lengths)
+
+
+def taken_from_model(protocol: Protocol, plain: Protocol, trained: Protocol) -> tuple[str, ...]:
+    """A note on the fields of a protocol that neither it nor the caller chose.
+
+    Args:
+        protocol: As it is used.
+        plain: As it is registered.
+        trained: What `as_trained` made of that.
+    """
+    used, first, own = (_choices(each) for each in (protocol, plain, trained))
+    same = [f"{k} {v}" for k, v in own.items() if v != first[k] and used.get(k) == v]
+    return (f"as the model was trained: {', '.join(same)}",) if same else ()
+
+
+def _choices(protocol: Protocol) -> Json:
+    data = {f"data.{key}": value for key, value in to_json(protocol.data).items()}
+    return {"context": protocol.context, "horizon": protocol.horizon, **data}
 
 
 def with_samples(protocol: Protocol, samples: int | None) -> Protocol:

@@ -95,6 +95,8 @@ class _Run:
     task: Task
     tallies: list[Tally] = field(init=False)
     strips: list[Strip] = field(default_factory=list)
+    shape: torch.Size | None = None
+    """Channels, height and width of the first sequence: a picture shows frames of one size."""
     done: int = 0
     predicting: float = 0.0
     begun: float = field(default_factory=time.perf_counter)
@@ -114,7 +116,10 @@ class _Run:
         """Predict and score a batch."""
         task, protocol = self.task, self.task.protocol
         context, truth = batch.context.frames, batch.truth
-        keep, nothing = shown(batch.sequences, task.used, truth.length), Keep((), ())
+        nothing, shape = Keep((), ()), truth.frames.shape[-3:]
+        self.shape = self.shape or shape
+        alike = shape == self.shape
+        keep = shown(batch.sequences, task.used, truth.length) if alike else nothing
         futures = score_model(
             task.model,
             batch.context,

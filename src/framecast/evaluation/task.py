@@ -15,9 +15,10 @@ import framecast
 from framecast.clip import Clip, Source, collate
 from framecast.config import to_json
 from framecast.data.order import Sequential
+from framecast.data.windows import Windows
 from framecast.errors import ConfigError, DataError, FramecastError
 from framecast.evaluation.columns import Columns
-from framecast.evaluation.protocol import Protocol, settled
+from framecast.evaluation.protocol import Protocol, settled, trained_data
 from framecast.evaluation.result import (
     FORMAT_VERSION,
     DataInfo,
@@ -27,6 +28,7 @@ from framecast.evaluation.result import (
 )
 from framecast.model import Model, Options
 
+OVERLAP = "sequences overlap, but intervals take them as independent and so are too narrow"
 SOURCE_SEED = 0
 """Seed of the data: a protocol's sequences are the same in every evaluation."""
 
@@ -142,14 +144,27 @@ class Task:
                 self.model.about,
                 to_json(self.options),
             ),
-            data=DataInfo(
-                self.source.fingerprint(), self.available, self.used, list(self.source.notes())
-            ),
+            data=DataInfo(self.source.fingerprint(), self.available, self.used, self._data_notes()),
             run=RunInfo(self.seed, self.limit, str(device), 0.0, 0.0, versions(), command),
             metrics=self.columns.infos(self.several),
             omitted=self.columns.omitted,
             rows=[],
         )
+
+    def _data_notes(self) -> list[str]:
+        """What the source says about itself, and what weakens conclusions from it."""
+        notes = list(self.source.notes())
+        windows = getattr(self.source, "windows", None)
+        if isinstance(windows, Windows) and windows.overlap:
+            notes.append(OVERLAP)
+        now, trained = to_json(self.protocol.data), trained_data(self.model.about)
+        ours, theirs = now.get("splits"), trained.get("splits")
+        if now.get("type") == trained.get("type") and ours != theirs:
+            notes.append(
+                f"splits are {ours}, the model was trained with {theirs}: it may have been trained "
+                "on some of these sequences"
+            )
+        return notes
 
     def _check_frames(self) -> None:
         """Let the model look at the first clip, and compare it with the protocol."""
