@@ -19,6 +19,8 @@ import framecast
 from contract.dummy import Dots, DummyConfig, PlainConfig
 from framecast.config import to_json
 from framecast.errors import ConfigError, TrainingError
+from framecast.experiment import Experiment
+from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.stage import OptimizerConfig
 from framecast.training import Interrupted, RunOptions, train
 from framecast.training.trainer import Trainer
@@ -378,6 +380,13 @@ def test_fields_that_are_newer_than_a_run_have_their_defaults(tmp_path: Path) ->
     del facts["experiment"]["stages"]["plain"]["optimizer"]["eps"]
     (tmp_path / "experiment.json").write_text(json.dumps(facts))
     train(plain(), tmp_path, resume=True, options=OPTIONS)
+
+
+def test_clips_that_do_not_fit_are_refused_before_the_first_step(tmp_path: Path) -> None:
+    model = ConvLSTMConfig(channels=3, hidden=(2,), kernel=3)
+    misfit = Experiment(model, Dots(), 3, 2, {"main": TrainingConfig(steps=1)})
+    with pytest.raises(TrainingError, match="have 1 channels and the model takes 3"):
+        train(misfit, tmp_path / "run", options=OPTIONS)
 
 
 def test_nothing_to_train_is_an_error(tmp_path: Path) -> None:

@@ -32,10 +32,14 @@ class Sources:
             raise TrainingError("the validation split is empty; set validation to false")
 
     @cached_property
+    def first(self) -> Clip:
+        """The first training clip, as a batch of one."""
+        return Clip.collate([self.train[(0, 0)]])
+
+    @property
     def size(self) -> list[int]:
         """Height and width of the first training clip, in pixels."""
-        clip: Clip = self.train[(0, 0)]
-        return list(clip.frames.shape[-2:])
+        return list(self.first.frames.shape[-2:])
 
     def fingerprints(self) -> Json:
         """Of each split."""
