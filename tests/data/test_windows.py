@@ -79,3 +79,20 @@ def test_runs_hold_the_same_frames_and_never_touch(pairs):
     frames = {f for first, last in ranges for f in range(first, last + 1)}
     assert [f for first, last in joined for f in range(first, last + 1)] == sorted(frames)
     assert all(later[0] > earlier[1] + 1 for earlier, later in itertools.pairwise(joined))
+
+
+@given(
+    spans=st.lists(
+        st.builds(
+            Span, st.integers(0, 2), st.just(0), st.integers(0, 12), stride=st.integers(1, 6)
+        ),
+        max_size=3,
+        unique_by=lambda span: span.video,
+    ),
+    frames=st.integers(1, 6),
+)
+def test_windows_overlap_where_two_share_a_frame(spans: list[Span], frames: int) -> None:
+    windows = Windows(tuple(spans), frames)
+    each = [windows[number] for number in range(len(windows))]
+    seen = [(w.video, frame) for w in each for frame in range(w.start, w.start + w.frames)]
+    assert windows.overlap == (len(set(seen)) < len(seen))

@@ -13,7 +13,15 @@ from framecast.data.arrays import Arrays
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError
-from framecast.evaluation.protocol import Protocol, digest, find, settled, with_samples
+from framecast.evaluation.protocol import (
+    Protocol,
+    as_trained,
+    digest,
+    find,
+    settled,
+    taken_from_model,
+    with_samples,
+)
 
 NAMES = registry.names("protocols")
 MINE = Protocol("mine", MovingDigits(digits="glyphs"), context=2, horizon=3)
@@ -128,6 +136,33 @@ def test_data_of_ones_own_is_never_modified() -> None:
     )
     assert settled(own) == own
     assert digest(own.definition()) != digest(find("arrays").definition())
+
+
+def test_data_of_ones_own_follows_the_model(tmp_path: Path) -> None:
+    mine = find("arrays")
+    trained = Arrays(range=(0.0, 9.0), size=(8, 9), stride=2, splits=(0.5, 0.25, 0.25))
+    about = {"context": 4, "horizon": 2, "data": to_json(trained), "seed": 0}
+    found = as_trained(replace(mine, data=replace(mine.data, root=tmp_path)), about)
+    assert found.data == replace(trained, root=tmp_path, stride=None)
+    assert found.lengths() == (4, 2)
+    assert taken_from_model(found, mine, mine) == ()
+    (note,) = taken_from_model(replace(found, context=5), mine, found)
+    for word in ("horizon 2", "data.size [8, 9]", "data.splits"):
+        assert word in note
+    assert "context" not in note
+
+
+@pytest.mark.parametrize(
+    ("name", "about"),
+    [
+        ("video-folder", {"context": 4, "horizon": 2, "data": to_json(Arrays())}),
+        ("arrays", {"context": 4, "horizon": 2, "data": "arrays"}),
+        ("arrays", {}),
+        ("kth/10-20", {"context": 4, "horizon": 2, "data": to_json(Kth(size=64))}),
+    ],
+)
+def test_other_protocols_do_not_follow_the_model(name: str, about: dict) -> None:
+    assert as_trained(find(name), about) == find(name)
 
 
 @pytest.mark.parametrize(
