@@ -5,9 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import images, picture
+from PIL import Image
 
+from framecast.cli.forecast import beside
 from framecast.cli.options import read_size, read_start
+from framecast.cli.predict import outputs
+from framecast.evaluation.metrics import pixel
 from framecast.video import Writer, probe
 
 COPY = ("--model", "copy-last")
@@ -119,8 +124,6 @@ def test_mark_draws_a_border_on_predictions_alone(cli, frame_folder) -> None:
 
 
 def test_fps_thins_the_video_and_is_written(cli, tmp_path: Path) -> None:
-    import torch
-
     with Writer(tmp_path / "v.mp4", 20) as writer:
         for number in range(12):
             writer.append(torch.full((1, 16, 16), number / 11))
@@ -148,9 +151,31 @@ def test_errors_are_measured_where_the_video_goes_on(cli, frame_folder) -> None:
     assert result["errors"]["frames"] == 3
     assert result["errors"]["mse"] == pytest.approx(np.mean(squares), rel=1e-5)
     assert result["errors"]["copy_last_mse"] == pytest.approx(np.mean(squares), rel=1e-5)
-    psnr = -10 * math.log10(np.mean(squares) / frames[0].size)
+    psnr = np.mean([-10 * math.log10(square / frames[0].size) for square in squares])
     assert result["errors"]["psnr"] == pytest.approx(psnr, rel=1e-5)
     assert "goes on for 3 of the 4" in result["notes"][0]
+
+
+def test_errors_are_those_of_evaluations(cli, tmp_path: Path, noisy: str) -> None:
+    levels = (0, 51, 102, 10, 250)  # frames so unlike that PSNR of means is not the mean of PSNR
+    (tmp_path / "v").mkdir()
+    for number, level in enumerate(levels):
+        image = np.full((16, 20, 3), level, np.uint8)
+        Image.fromarray(image).save(tmp_path / "v" / f"{number}.png")
+    options = ("--model", noisy, "--context", 3, "--horizon", 2, "--samples", 3, "-o", "r")
+    ran = cli("predict", "v", *options, "--json")
+    errors = ran.json["results"][0]["errors"]
+    drawn = np.stack([images(Path("r") / f"sample-{n}")[3:] for n in (1, 2, 3)]) / 255
+    frames = torch.from_numpy(drawn).float().movedim(-1, 2)
+    truth = torch.tensor(levels[3:]).div(255)[None, :, None, None, None].expand_as(frames)
+    last = torch.full_like(truth[0], levels[2] / 255)
+    assert errors["psnr"] == pytest.approx(float(pixel.psnr(frames, truth).mean()), rel=1e-3)
+    assert errors["mse"] == pytest.approx(float(pixel.mse_sum(frames, truth).mean()), rel=1e-2)
+    copied = float(pixel.psnr(last, truth[0]).mean())
+    assert errors["copy_last_psnr"] == pytest.approx(copied, rel=1e-5)
+    text = cli("predict", "v", *options).out
+    assert f"PSNR {errors['psnr']:.2f} dB, means over 2 frames" in text
+    assert f"{copied:.2f} dB" in text
 
 
 def test_a_video_that_ends_has_no_errors(cli, frame_folder) -> None:
@@ -164,8 +189,26 @@ def test_nothing_is_read_beyond_the_horizon(cli, frame_folder) -> None:
     clip = frame_folder(count=8)
     (clip / "5.png").write_bytes(b"no image")
     options = ("--context", 2, "-o", "r")
-    assert cli("predict", clip, *COPY, *options, "--horizon", 3).code == 0
-    assert cli("predict", clip, *COPY, *options, "--horizon", 4).code == 2
+    ran = cli("predict", clip, *COPY, *options, "--horizon", 3)
+    assert (ran.code, "no image" in ran.out) == (0, False)
+    assert "no image" in cli("predict", clip, *COPY, *options, "--horizon", 4).out
+
+
+@pytest.mark.parametrize("bad", [2, 4])
+def test_a_fault_after_the_context_ends_the_comparison_alone(cli, frame_folder, bad: int) -> None:
+    clip = frame_folder(count=8)
+    (clip / f"{bad}.png").write_bytes(b"no image")
+    options = ("--context", 2, "--horizon", 4, "-o", "r", "--json")
+    ran = cli("predict", clip, *COPY, *options)
+    assert ran.code == 0
+    (result,) = ran.json["results"]
+    assert np.array_equal(images(Path("r"))[2:], np.stack([picture(1)] * 4))
+    assert Path("r.png").is_file()
+    assert (result["errors"] or {"frames": 0})["frames"] == bad - 2
+    assert f"{bad - 2} of the 4 predicted frames could be compared" in result["notes"][0]
+    assert f"{bad}.png is no image" in result["notes"][0]
+    (clip / "1.png").write_bytes(b"no image")
+    assert cli("predict", clip, *COPY, *options).code == 2
 
 
 def test_a_short_video_is_told_what_to_pass(cli, frame_folder, model_folder, noisy: str) -> None:
@@ -200,6 +243,24 @@ class TestManyVideos:
         one, two = frame_folder("p/same", 3), frame_folder("q/same", 3)
         assert cli("predict", one, two, *COPY, "--horizon", 1, "-o", "r").code == 0
         assert len(images(Path("r/same"))) == len(images(Path("r/same-2"))) == 2
+
+    def test_no_two_videos_share_an_output(self, tmp_path: Path) -> None:
+        names = ("a.mp4", "a.avi", "a-2.mp4", "A.gif", "b/a.mp4")
+        videos = [tmp_path / name for name in names]
+        for template in ("out/{stem}-predicted.mp4", "{stem}.gif", "r"):
+            found = outputs(videos, template)
+            sheets = [beside(target) for target in found]
+            assert len({str(path).lower() for path in (*found, *sheets)}) == 2 * len(videos)
+        assert [path.name for path in found] == ["a", "a-3", "a-2", "A-4", "a-5"]
+
+    def test_no_two_videos_share_a_contact_sheet(self, tmp_path: Path) -> None:
+        for name in ("a", "a.gif"):
+            (tmp_path / name).mkdir()
+        videos = [tmp_path / "a", tmp_path / "a.gif"]
+        for template in ("r/{stem}", "r.{stem}", "{stem}/p.mp4", "{stem}/../p.mp4"):
+            found = outputs(videos, template)
+            assert found[0] != found[1]
+            assert beside(found[0]) != beside(found[1])
 
     def test_one_file_for_several_is_refused(self, cli, frame_folder) -> None:
         ran = cli("predict", frame_folder("a"), frame_folder("b"), *COPY, "-o", "r.mp4")

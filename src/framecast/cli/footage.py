@@ -49,7 +49,7 @@ class Footage:
     context: Clip
     """One clip: `1 t c h w`."""
     future: Iterator[Tensor]
-    """The frames after the context, `c h w` each; it may end early."""
+    """The frames after the context, `c h w` each; it may end early, or in a `VideoError`."""
     notes: list[str] = field(default_factory=list)
     """What was done to the frames, a line each."""
 

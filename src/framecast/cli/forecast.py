@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from torch import Tensor
 from framecast.cli.footage import Footage
 from framecast.cli.sheet import Sheet
 from framecast.cli.terminal import Advance
-from framecast.errors import FramecastError
+from framecast.errors import FramecastError, VideoError
+from framecast.evaluation.metrics import pixel
 from framecast.model import Model, Options
 from framecast.video import Writer
 
@@ -44,14 +45,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Errors:
-    """How far a prediction is from what the video shows. Squared errors are summed over the pixels
-    and channels of a frame, clipped to [0, 1], and averaged over frames and samples."""
+    """How far a prediction, clipped to [0, 1], is from what the video shows: `pixel.mse_sum` and
+    `pixel.psnr` of each frame, averaged over frames and samples."""
 
     frames: int
     """Predicted frames that the video goes on for."""
     mse: float
     psnr: float
-    """Decibels of the mean squared error per pixel, for a range of 1; infinite without error."""
+    """In dB; infinite where a frame is matched exactly."""
     copy_last_mse: float
     """The same for the last observed frame repeated."""
     copy_last_psnr: float
@@ -93,7 +94,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
         for frame in observed:
             sheet.observe(frame)
             sinks.write(frame.expand(wish.samples or 1, -1, -1, -1), predicted=False)
-        truths = chain(footage.future, repeat(None))
+        truths = _Truths(footage.future)
         for number, (step, truth) in enumerate(zip(steps, truths, strict=False), 1):
             frame = step.frame[:, 0].float().cpu().clamp(0, 1)
             sinks.write(frame, predicted=True)
@@ -112,7 +113,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
         fps=footage.fps,
         size=(observed.shape[-2], observed.shape[-1]),
         errors=errors,
-        notes=(*footage.notes, *_truth_note(errors, wish.horizon), *sinks.notes),
+        notes=(*footage.notes, *_truth_note(errors, wish.horizon, truths.fault), *sinks.notes),
     )
 
 
@@ -202,33 +203,55 @@ def marked(frames: Float[Tensor, "s c h w"]) -> Float[Tensor, "s 3 h w"]:
 
 
 @dataclass
+class _Truths:
+    """What really followed, frame by frame, then None for ever.
+
+    A fault ends it early: these frames are only compared with, and a prediction outlives them.
+    """
+
+    future: Iterator[Tensor]
+    fault: str | None = None
+
+    def __iter__(self) -> Iterator[Tensor | None]:
+        try:
+            yield from self.future
+        except VideoError as error:
+            self.fault = str(error)
+        yield from repeat(None)
+
+
+@dataclass
 class _Score:
-    """Sums of squared errors, of a prediction and of the last observed frame."""
+    """Sums over frames of squared error and PSNR: of a prediction, and of the last frame."""
 
     last: Float[Tensor, "c h w"]
     frames: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    sums: list[float] = field(default_factory=lambda: [0.0] * 4)
 
     def add(self, frame: Float[Tensor, "s c h w"], truth: Float[Tensor, "c h w"] | None) -> None:
         if truth is None:
             return
         self.frames += 1
-        for number, guess in enumerate((frame, self.last[None])):
-            self.sums[number] += float((guess - truth).square().sum((1, 2, 3)).mean())
+        values = [
+            float(measure(guess, truth.expand_as(guess)).mean())
+            for guess in (frame, self.last[None])
+            for measure in (pixel.mse_sum, pixel.psnr)
+        ]
+        self.sums = [total + value for total, value in zip(self.sums, values, strict=True)]
 
     def result(self) -> Errors | None:
         if not self.frames:
             return None
-        means: list[float] = [total / self.frames for total in self.sums]
-        psnr = [_decibels(mean / self.last.numel()) for mean in means]
-        return Errors(self.frames, means[0], psnr[0], means[1], psnr[1])
+        return Errors(self.frames, *[total / self.frames for total in self.sums])
 
 
-def _decibels(error: float) -> float:
-    return -10 * math.log10(error) if error else math.inf
-
-
-def _truth_note(errors: Errors | None, horizon: int) -> list[str]:
+def _truth_note(errors: Errors | None, horizon: int, fault: str | None) -> list[str]:
+    if fault is not None:
+        compared = errors.frames if errors else 0
+        return [
+            f"{compared} of the {horizon} predicted frames could be compared with the video: "
+            f"{fault}"
+        ]
     if errors is None:
         return ["the video ends with the context, so there is nothing to compare with"]
     if errors.frames < horizon:
@@ -239,9 +262,9 @@ def _truth_note(errors: Errors | None, horizon: int) -> list[str]:
 def summary(errors: Errors) -> str:
     """One line on how good a prediction is, beside the last observed frame repeated."""
     return (
-        f"squared error per frame {errors.mse:.1f} ({errors.psnr:.2f} dB) over {errors.frames} "
-        f"frames; the last frame repeated: {errors.copy_last_mse:.1f} "
-        f"({errors.copy_last_psnr:.2f} dB)"
+        f"squared error per frame {errors.mse:.1f}, PSNR {errors.psnr:.2f} dB, means over "
+        f"{errors.frames} frames; the last frame repeated: {errors.copy_last_mse:.1f}, "
+        f"{errors.copy_last_psnr:.2f} dB"
     )
 
 

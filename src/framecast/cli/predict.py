@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -159,11 +160,13 @@ def predict_one(
 
 
 def outputs(videos: Sequence[Path], template: str) -> list[Path]:
-    """Where the result of each video goes.
+    """Where the result of each video goes: numbered where names or contact sheets would be one.
 
     Raises:
         FramecastError: if several videos would go to one file.
     """
+    from framecast.cli.forecast import beside
+
     single = len(videos) == 1
     if not single and "{stem}" not in template:
         if Path(template).suffix:
@@ -172,7 +175,26 @@ def outputs(videos: Sequence[Path], template: str) -> list[Path]:
                 f"for example --out {Path(template).with_name('{stem}' + Path(template).suffix)}"
             )
         template = f"{template}/{{stem}}"
-    return [Path(template.replace("{stem}", stem)) for stem in _stems(videos)]
+    wanted = [Path(template.replace("{stem}", _stem(video))) for video in videos]
+    taken: set[str] = set()
+
+    def free(target: Path) -> bool:
+        """Take the names of an output, if none is taken yet."""
+        # File systems that ignore case have a.mp4 and A.mp4 for one.
+        names = {str(path).casefold() for path in (target, beside(target))}
+        if names & taken:
+            return False
+        taken.update(names)
+        return True
+
+    own = [free(target) for target in wanted]  # before numbers are given, so that they pass by
+    numbered = (
+        (target.with_stem(f"{target.stem}-{number}") for number in count(2)) for target in wanted
+    )
+    return [
+        target if first else next(filter(free, others))
+        for target, first, others in zip(wanted, own, numbered, strict=True)
+    ]
 
 
 def check_inputs_safe(videos: Sequence[Path], targets: Sequence[Path]) -> None:
@@ -206,16 +228,9 @@ def describe(outcome: "Outcome") -> list[str]:
     return [*lines, *[f"  wrote {path}" for path in (*outcome.written, outcome.sheet)]]
 
 
-def _stems(videos: Sequence[Path]) -> list[str]:
-    """A name for each video, numbered where several have the same."""
-    seen: dict[str, int] = {}
-    stems: list[str] = []
-    for video in videos:
-        path = video.resolve()
-        stem = path.name if path.is_dir() else path.stem
-        seen[stem] = seen.get(stem, 0) + 1
-        stems.append(stem if seen[stem] == 1 else f"{stem}-{seen[stem]}")
-    return stems
+def _stem(video: Path) -> str:
+    path = video.resolve()
+    return path.name if path.is_dir() else path.stem
 
 
 def _lines(report: Report) -> list[str]:
