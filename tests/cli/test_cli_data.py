@@ -65,6 +65,25 @@ class TestShow:
         assert document["clips"] > 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "show|prepare|verify"),
+        (("show",), "moving-digits"),
+        (("prepare",), "video-folder"),
+        (("verify",), "prepared folder"),
+        (("show", "moving-digits"), "--data.digits"),
+        (("prepare", "video-folder"), "--data.size"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_no_error(cli, arguments: tuple[str, ...], said: str, flag: str) -> None:
+    ran = cli("data", *arguments, flag)
+    assert (ran.code, ran.err) == (0, "")
+    assert "usage: " + " ".join(["framecast", "data", *arguments]) in ran.out
+    assert said in ran.out
+
+
 class TestPrepare:
     """Once, resumable, with faults listed."""
 
@@ -117,7 +136,7 @@ class TestDemo:
     def test_lines_compare_with_the_truth(self, cli) -> None:
         text = cli("demo", "--model", "copy-last", "--horizon", 25).out
         assert "wrote out/demo.mp4" in text
-        assert "over 25 frames; the last frame repeated" in text
+        assert "dB, means over 25 frames; the last frame repeated" in text
 
     def test_options(self, cli) -> None:
         ran = cli("demo", "--model", "copy-last", "--clip", -1)

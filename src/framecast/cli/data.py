@@ -169,8 +169,19 @@ def _verify(argv: Sequence[str]) -> int:
 
 
 def _dataset(argv: Sequence[str], action: str) -> tuple[str, Any, list[str]]:
-    """The dataset that is named first, with its default configuration, and the other arguments."""
+    """The dataset that is named first, with its default configuration, and the other arguments.
+
+    Raises:
+        SystemExit: 0, after help.
+        FramecastError: if none is named.
+    """
     names = ", ".join(registry.names("data"))
+    if argv and argv[0] in {"-h", "--help"}:
+        print(
+            f"usage: framecast data {action} NAME …\n\ndatasets: {names}\n\n"
+            f"`framecast data {action} NAME --help` lists the options of one, with their values."
+        )
+        raise SystemExit(0)
     if not argv or argv[0].startswith("-"):
         raise FramecastError(f"name a dataset after framecast data {action}: {names}")
     return argv[0], registry.find("data", argv[0])(), list(argv[1:])
