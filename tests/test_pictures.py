@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from framecast import pictures
@@ -72,6 +74,24 @@ def test_thinning_keeps_first_and_last_frame():
     shown = {int(value) for value in row if value < 250}
     assert {20, 219} <= shown
     assert 20 < len(shown) < 60
+
+
+@given(total=st.integers(0, 500), most=st.integers(1, 40))
+def test_numbers_are_spread_evenly(total, most):
+    found = pictures.spread(total, most)
+    assert len(found) == min(total, most)
+    assert found[:1] == [0][:total]
+    steps = np.diff(found)
+    if total <= most:
+        assert found == list(range(total))
+    elif most > 1:
+        assert found[-1] == total - 1
+        assert steps.min() >= 1
+        assert steps.max() - steps.min() <= 1
+
+
+def test_a_single_column_of_context_is_its_last_frame():
+    assert pictures._picked(9, 1) == [8]
 
 
 def test_what_is_left_out_is_said(monkeypatch):

@@ -93,6 +93,12 @@ class _Grid:
     fps: float | int | None = None
 
 
+def spread(total: int, most: int) -> list[int]:
+    """At most so many numbers below a total, evenly: the first and, of several, the last too."""
+    shown = min(total, most)
+    return [round(n * (total - 1) / max(shown - 1, 1)) for n in range(shown)]
+
+
 def contact_sheet(
     context: Float[Tensor, "t c h w"],
     samples: Float[Tensor, "s u c h w"],
@@ -391,12 +397,8 @@ def _share(seen: int, ahead: int, columns: int) -> int:
 
 
 def _picked(total: int, columns: int) -> list[int]:
-    """Evenly spaced frames, with the first and the last one."""
-    if columns >= total:
-        return list(range(total))
-    if columns == 1:
-        return [total - 1]
-    return [round(n * (total - 1) / (columns - 1)) for n in range(columns)]
+    """Frames for so many columns; for a single one the last, where the context ends."""
+    return spread(total, columns) if columns > 1 else [total - 1]
 
 
 def _counted(name: str, picked: Sequence[int], total: int) -> str:

@@ -1,5 +1,7 @@
 """Folders of images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_clips import picture
@@ -25,6 +27,13 @@ def test_natural_order_and_times(tmp_path):
         [0.3, 0.4]
     )
     assert np.array_equal(next(video.frames(tmp_path, start=0.2, fps=10.0)).image, picture(2))
+
+
+def test_natural_order_of_any_name():
+    names = ["2", "A2", "a2", "a10", "a²", "b/9", "b/10", "b1/1", "b10"]
+    paths = [Path(name) for name in names]
+    for shuffled in (paths[::-1], paths[4:] + paths[:4]):
+        assert sorted(shuffled, key=video.natural) == paths
 
 
 def test_probe(tmp_path):

@@ -73,8 +73,7 @@ def _draw(source: Any, wanted: int, out: Path) -> dict[str, Any]:
     """Draw clips from all over a source, one per row, and describe them."""
     from framecast import pictures
 
-    count = min(wanted, len(source))
-    chosen = sorted({round(i * (len(source) - 1) / max(count - 1, 1)) for i in range(count)})
+    chosen = pictures.spread(len(source), wanted)
     clips = [source[(0, index)] for index in chosen]
     frames = [clip.frames for clip in clips]
     rows = {source.name(i): _drawable(f, frames[0]) for i, f in zip(chosen, frames, strict=True)}

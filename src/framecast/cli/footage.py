@@ -1,6 +1,5 @@
 """A user's video, brought to what a model takes, with a line on each thing that was done to it."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -14,7 +13,7 @@ from torch import Tensor
 from framecast.clip import Clip
 from framecast.errors import FramecastError, VideoError
 from framecast.model import FrameSpec, Model
-from framecast.video import FOLDER_FPS, Frame, Size, fit, frames, is_video, probe, to_gray
+from framecast.video import FOLDER_FPS, Frame, Size, fit, frames, is_video, natural, probe, to_gray
 
 Sizing = tuple[int, int] | Literal["native", "model"]
 
@@ -98,7 +97,7 @@ def _videos(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        children = sorted(path.iterdir(), key=_natural)
+        children = sorted(path.iterdir(), key=natural)
     except OSError as error:
         raise VideoError(f"{path} cannot be listed: {error.strerror}") from error
     shown = [child for child in children if not child.name.startswith(".")]
@@ -109,11 +108,6 @@ def _videos(path: Path) -> list[Path]:
     if not found:
         raise VideoError(f"{path} holds neither videos nor images; name another folder or a file")
     return found
-
-
-def _natural(path: Path) -> list[tuple[int, int | str]]:
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
 
 
 def _adapted(

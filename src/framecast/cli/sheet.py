@@ -20,7 +20,9 @@ class Sheet:
 
     def __init__(self, context: int, horizon: int) -> None:
         """Choose which frames to keep: evenly spread, with the first and the last."""
-        self._observed, self._predicted = _spread(context), _spread(horizon)
+        self._observed, self._predicted = (
+            pictures.spread(frames, COLUMNS) for frames in (context, horizon)
+        )
         self._seen = [0, 0]
         self._context: list[Tensor] = []
         self._samples: list[Tensor] = []
@@ -65,11 +67,6 @@ class Sheet:
             fps=fps,
         )
         pictures.save(sheet, path)
-
-
-def _spread(count: int) -> list[int]:
-    shown = min(count, COLUMNS)
-    return [round(i * (count - 1) / max(shown - 1, 1)) for i in range(shown)]
 
 
 def _small(frames: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h2 w2"]:

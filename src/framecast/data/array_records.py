@@ -4,7 +4,6 @@ A file with several frames is a sequence; the single-frame files of a folder, in
 of their names, are one together; each subfolder stands by itself.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 from framecast.data.array_files import Index, Layout, Packing, blocks, is_array_file, layout
 from framecast.data.recorded import files_under
 from framecast.errors import DataError
+from framecast.video import natural
 
 BLOCK = 2**24
 """Values read at a time, so that memory is bounded by the clip and not by the frames on disk."""
@@ -163,13 +163,6 @@ def _items(grid: Grid) -> list[int | None]:
 def _by_folder(root: Path) -> list[list[Path]]:
     """The array files below a root, folder by folder, all in natural order."""
     folders: dict[Path, list[Path]] = {}
-    for path in sorted(filter(is_array_file, files_under(root)), key=_natural):
+    for path in sorted(filter(is_array_file, files_under(root)), key=natural):
         folders.setdefault(path.parent, []).append(path)
     return list(folders.values())
-
-
-def _natural(path: Path) -> list[list[str | int]]:
-    return [
-        [int(run) if run.isdecimal() else run for run in re.split(r"(\d+)", part)]
-        for part in path.parts
-    ]

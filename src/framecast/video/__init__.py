@@ -6,7 +6,7 @@ applied.
 """
 
 from framecast.video.fit import Size, fit, to_gray
-from framecast.video.folder import FOLDER_FPS
+from framecast.video.folder import FOLDER_FPS, natural
 from framecast.video.probe import VideoInfo, is_video, probe
 from framecast.video.read import Frame, frames, read
 from framecast.video.stream import FrameWarning
@@ -22,6 +22,7 @@ __all__ = [
     "fit",
     "frames",
     "is_video",
+    "natural",
     "probe",
     "read",
     "to_gray",

@@ -17,6 +17,15 @@ FOLDER_FPS = 25.0
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
+def natural(path: Path) -> tuple[list[list[tuple[int, int | str]]], str]:
+    """Key that sorts paths in natural order: `2.png` before `10.png`, whatever the case."""
+    parts = [re.split(r"(\d+)", part.lower()) for part in path.parts]
+    runs = [
+        [(0, int(run)) if run.isdecimal() else (1, run) for run in part if run] for part in parts
+    ]
+    return runs, str(path)
+
+
 def images(folder: Path) -> list[Path]:
     """The images of a folder, `2.png` before `10.png`; empty if there are none."""
     try:
@@ -27,7 +36,7 @@ def images(folder: Path) -> list[Path]:
         ]
     except OSError as error:
         raise VideoError(f"{folder} cannot be listed: {error.strerror}") from error
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -114,8 +123,3 @@ def _opened(path: Path) -> Image.Image:
         raise VideoError(f"{path} is no image, whatever its name says; remove it") from error
     except (OSError, Image.DecompressionBombError) as error:
         raise VideoError(f"{path} cannot be read as an image: {error}; replace it") from error
-
-
-def _natural(path: Path) -> list[tuple[int, int | str]]:
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
