@@ -1,7 +1,5 @@
 """Evaluations, against figures computed one sequence and one frame at a time with numpy."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -307,16 +305,3 @@ def test_a_model_of_another_size_is_told_what_the_protocol_gives() -> None:
     model = Toy(ToyConfig(size=(64, 64)))
     with pytest.raises(ConfigError, match=r"single gives 3 frames of 16x16.*expects.*64x64"):
         evaluate(model, SINGLE)
-
-
-def test_an_evaluation_never_imports_fabric() -> None:
-    code = """
-import sys
-from framecast.evaluation.protocol import find
-from framecast.evaluation.runner import evaluate
-from framecast.models.copy_last import CopyLast, CopyLastConfig
-evaluate(CopyLast(CopyLastConfig()), find("glyphs/10-10"), limit=1)
-print([name for name in sys.modules if "lightning" in name])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
