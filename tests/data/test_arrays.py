@@ -121,7 +121,9 @@ def numbers(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
 
 
 def only(config: Arrays, frames: int) -> ArrayClips:
-    return config.source("test", frames, 0)
+    """All clips of a split, a new one at every frame."""
+    stride = 1 if config.stride is None else config.stride
+    return dataclasses.replace(config, stride=stride).source("test", frames, 0)
 
 
 def expect_error(match: str, config: Arrays, frames: int = 2) -> None:
@@ -386,6 +388,12 @@ def test_stride(tmp_path):
     root = write_npy(tmp_path / "a", numbers(10, 4, 5))
     source = only(Arrays(root=root, range=(0.0, 200.0), stride=3, splits=ALL), 4)
     assert [source.name(i) for i in range(len(source))] == [f"a.npy at {n}" for n in (0, 3, 6)]
+
+
+def test_only_training_clips_overlap_by_default(tmp_path):
+    config = Arrays(root=write_npy(tmp_path / "a", numbers(100, 4, 5)), range=(0.0, 200.0))
+    counts = [len(config.source(split, 4, 0)) for split in ("train", "validation", "test")]
+    assert counts == [70 - 3, 15 // 4, 15 // 4]
 
 
 @settings(deadline=None)
