@@ -36,6 +36,9 @@ def run(argv: Sequence[str]) -> int:
     if argv[0].startswith("-"):
         raise FramecastError("name a model first: framecast evaluate MODEL --protocol NAME")
     name, rest = taken(argv[1:], "--protocol")
+    if name is None and {"-h", "--help"} & set(rest):
+        print(HELP)
+        return 0
     if name is None:
         raise FramecastError("add --protocol NAME; framecast protocols lists the names")
     settings, protocol = _parse(argv[0], name, rest)

@@ -98,8 +98,13 @@ def _lines(document: dict[str, Any]) -> list[str | Table]:
         _pairs("configuration", document["config"]),
         "",
         f"training stages: {', '.join(document['stages']) or 'none'}",
-        *[f"{k}: {v}" for k, v in document["about"].items() if isinstance(v, str | int | float)],
+        *[f"{key}: {_short(value)}" for key, value in document["about"].items() if key != "stages"],
     ]
+
+
+def _short(value: Any) -> str:
+    """A fact in a line: of a configuration, its type."""
+    return str(value.get("type", "")) if isinstance(value, dict) else str(value)
 
 
 def _pairs(heading: str, pairs: dict[str, Any]) -> Table:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from framecast.clip import Source
 from framecast.evaluation.scoring import Keep
 from framecast.evaluation.task import Batch
+from framecast.pictures import spread
 
 SEQUENCES = 4
 FRAMES = 10
@@ -47,10 +47,6 @@ class Strip:
 
 def shown(sequences: Sequence[int], used: int, horizon: int) -> Keep:
     """Which of a batch's sequences and frames are shown: spread evenly over all of them."""
-    wanted = _spread(used, SEQUENCES)
+    wanted = spread(used, SEQUENCES)
     places = tuple(place for place, number in enumerate(sequences) if number in wanted)
-    return Keep(places, _spread(horizon, FRAMES))
-
-
-def _spread(count: int, most: int) -> tuple[int, ...]:
-    return tuple(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())
+    return Keep(places, tuple(spread(horizon, FRAMES)))
