@@ -1,0 +1,39 @@
+"""The models that come with the package."""
+
+import pytest
+
+from framecast import registry
+from framecast.cli.options import DEFAULT_MODEL
+from framecast.clip import collate
+from framecast.data.moving_digits import MovingDigits
+from framecast.model import load
+
+MOST_BYTES = 6_000_000
+SHIPPED = registry.shipped()
+
+
+def test_the_default_model_is_shipped():
+    """`framecast predict VIDEO` works without naming one."""
+    assert DEFAULT_MODEL in SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_are_small_and_described(name):
+    """A few megabytes, with a card and what `predict` needs to know."""
+    files = list(SHIPPED[name].iterdir())
+    assert sum(file.stat().st_size for file in files) <= MOST_BYTES
+    assert len((SHIPPED[name] / "README.md").read_text()) > 500
+    assert {"context", "horizon", "size", "data"} <= set(load(name).about)
+
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if "moving-mnist" in n])
+def test_shipped_models_see_where_digits_go(name):
+    """On digits drawn for the test split, at most half of copy-last's squared error."""
+    model = load(name)
+    context, horizon = model.about["context"], model.about["horizon"]
+    source = MovingDigits(digits="glyphs").source("test", context + horizon, seed=0)
+    observed, future = collate([source[(0, index)] for index in range(12)]).split(context)
+    frames = model.predict(observed, horizon).frames[0]
+    copied = observed.frames[:, -1:].expand_as(frames)
+    error, copy_error = ((f - future.frames).square().mean() for f in (frames, copied))
+    assert error < copy_error / 2
