@@ -7,15 +7,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-export OMP_NUM_THREADS ?= 1
-
 .PHONY: demo test check wheel clean
 
 demo: $(READY)
-	OMP_NUM_THREADS= $(BIN)/framecast demo --out out
+	$(BIN)/framecast demo --out out
 
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -31,7 +31,7 @@ class Demo:
     """Futures to draw; the model's point prediction if not given."""
     seed: int = 0
     """Seed of the samples."""
-    clip: int = 0
+    clip: int = 1
     """Which clip of the made-up test set, counted from 0."""
     device: str = "cpu"
     """Where to compute, for example cuda."""
