@@ -63,7 +63,7 @@ def test_learning_rate():
 @pytest.mark.parametrize(
     "fields",
     [
-        {"learning_rate": 0.0},
+        {"learning_rate": -1.0},
         {"learning_rate": float("nan")},
         {"betas": (0.9, 1.0)},
         {"eps": 0.0},

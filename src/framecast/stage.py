@@ -38,8 +38,8 @@ class OptimizerConfig(Config):
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise ConfigError(f"learning_rate is above 0, got {self.learning_rate}")
+        if not (self.learning_rate >= 0 and math.isfinite(self.learning_rate)):
+            raise ConfigError(f"learning_rate is 0 or more, got {self.learning_rate}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas are from 0 to below 1, got {self.betas}")
         if not (self.eps > 0 and self.weight_decay >= 0 and self.warmup >= 0):
