@@ -621,9 +621,9 @@ def test_knmi_radar(radar):
     counts = {split: len(config.source(split, 5, 0)) for split in ("train", "validation", "test")}
     assert counts == {"train": 60, "validation": 2, "test": 2}
     source = config.source("test", 5, 0)
-    assert source.name(3) == "RAD_NL25_RAP_5min_201008260645.h5"
-    clip = source[(0, 3)].frames
-    with h5py.File(radar / "knmi_20100826" / source.name(3)) as file:
+    assert source.name(1) == "RAD_NL25_RAP_5min_201008260655.h5"
+    clip = source[(0, 1)].frames
+    with h5py.File(radar / "knmi_20100826" / source.name(1)) as file:
         stored = file["image1/image_data"][:].astype(np.float64)
     rain = np.where(stored == 65535, 0, stored / 100)
     assert 0 < rain.max() < 2
