@@ -113,6 +113,22 @@ def test_hash_splits_are_stable_and_near_their_fractions():
     assert set(by_name(many[:2], (0.5, 0.0, 0.5)).values()) == {"train", "test"}
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 7])
+def test_a_long_video_does_not_outweigh_the_others(tmp_path, most):
+    """At most so many windows each, over the whole length; short videos keep theirs."""
+    frame_folder(tmp_path / "long", 50)
+    frame_folder(tmp_path / "short", 8, seed=1)
+    config = VideoFolder(root=tmp_path, splits=(0.0, 0.0, 1.0), most_windows=most)
+    source = config.source("test", 4, 0)
+    starts = [int(source.name(i).rsplit(":", 1)[1]) for i in range(len(source))]
+    assert [n for n, i in enumerate(starts) if i == 0] == [0, len(starts) - min(most, 2)]
+    long = starts[: len(starts) - min(most, 2)]
+    assert len(long) == most
+    assert most == 1 or long[-1] >= 47 * (most - 1) // most - most
+    with pytest.raises(ConfigError, match="most_windows"):
+        VideoFolder(most_windows=0)
+
+
 def test_the_split_does_not_depend_on_the_length_of_clips(tmp_path):
     for number in range(6):
         frame_folder(tmp_path / f"v{number}", 5 + number)

@@ -23,7 +23,8 @@ from framecast.data.prepared import (
     open_index,
     read_array,
 )
-from framecast.data.windows import Windows
+from framecast.data.recent import Recent
+from framecast.data.windows import Window, Windows
 from framecast.errors import DataError, FramecastError, VideoError
 from framecast.video import FOLDER_FPS, FrameWarning, is_video, probe
 from framecast.video import frames as video_frames
@@ -124,6 +125,8 @@ class RecordedClips(Source):
     said: tuple[str, ...] = ()
     """What `notes` gives."""
     fixed: bool = field(init=False)
+    recent: Recent = field(default_factory=Recent, init=False, compare=False, repr=False)
+    """Decoded windows, where they come again in every epoch."""
 
     def __post_init__(self) -> None:
         """Say whether epochs differ."""
@@ -145,7 +148,10 @@ class RecordedClips(Source):
         else:
             window = self.windows.random(self.seed, epoch, index)
         recording = self.recordings[window.video]
-        frames = self._read(recording.name, window.start, window.frames)
+        if self.fixed and not self.prepared:
+            frames = self.recent.get(index, lambda: self._read(recording.name, window))
+        else:
+            frames = self._read(recording.name, window)
         seconds = torch.arange(window.frames, dtype=torch.float32) / recording.rate
         return Clip(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255, seconds=seconds)
 
@@ -174,8 +180,8 @@ class RecordedClips(Source):
         """What was left out, and counts that deviate."""
         return self.said
 
-    def _read(self, name: str, start: int, count: int) -> UInt8[np.ndarray, "t h w c"]:
-        root = self.config.folder()
+    def _read(self, name: str, window: Window) -> UInt8[np.ndarray, "t h w c"]:
+        root, start, count = self.config.folder(), window.start, window.frames
         if self.prepared:
             return read_array(root, name, start, count)
         try:

@@ -63,6 +63,9 @@ class VideoFolder(RecordedConfig):
     stride: int | None = None
     """Frames between the starts of windows, also what sets the windows of a training epoch; None
     for as many as a window has, so that windows do not overlap."""
+    most_windows: int | None = None
+    """Most windows of one video in an epoch, spread evenly, so that a long video does not outweigh
+    the others; None for all."""
     random_windows: bool = True
     """Whether training windows are drawn anew in every epoch, or stay at fixed places."""
     splits: tuple[float, float, float] = (0.8, 0.1, 0.1)
@@ -76,6 +79,8 @@ class VideoFolder(RecordedConfig):
             raise ConfigError("fps is above 0, and finite")
         if self.stride is not None and self.stride < 1:
             raise ConfigError("stride is at least 1 frame")
+        if self.most_windows is not None and self.most_windows < 1:
+            raise ConfigError("most_windows is at least 1, or None for all")
         if min(self.splits) < 0 or abs(sum(self.splits) - 1) > 1e-6:
             raise ConfigError("splits are three fractions that add up to 1")
 
@@ -91,8 +96,11 @@ class VideoFolder(RecordedConfig):
         usable = [r for r in chosen if r.frames >= frames]
         if not usable:
             raise DataError(self._nothing(split, len(chosen), frames, scan))
-        stride = self.stride or frames
-        spans = tuple(Span(i, 0, r.frames - 1, stride) for i, r in enumerate(usable))
+        strides = [self._stride_of(recording.frames, frames) for recording in usable]
+        spans = tuple(
+            Span(number, 0, recording.frames - 1, stride)
+            for number, (recording, stride) in enumerate(zip(usable, strides, strict=True))
+        )
         notes += _notes(scan, chosen, frames)
         draw = seed if split == "train" and self.random_windows else None
         windows = Windows(spans, frames)
@@ -136,6 +144,13 @@ class VideoFolder(RecordedConfig):
             picture = fit(picture, self.size)
         whole = picture.mul(255).round_().clamp_(0, 255).byte()
         return np.ascontiguousarray(whole.permute(1, 2, 0).numpy())
+
+    def _stride_of(self, length: int, frames: int) -> int:
+        """Frames between the windows of a video of some length."""
+        stride = self.stride or frames
+        if self.most_windows is None:
+            return stride
+        return max(stride, math.ceil((length - frames + 1) / self.most_windows))
 
     def _assign(self, names: list[str]) -> tuple[dict[str, Split], tuple[str, ...]]:
         """The split of every video, and a note on those that have none."""

@@ -110,7 +110,7 @@ def video_folder() -> Experiment:
     """Videos of your own, 5→5 at 64×64 in colour, in minutes on a CPU; all can be changed."""
     return Experiment(
         _small(channels=3),
-        VideoFolder(size=(64, 64), channels=3, stride=2),
+        VideoFolder(size=(64, 64), channels=3, stride=2, most_windows=50, random_windows=False),
         context=5,
         horizon=5,
         stages={"main": _quick(600)},
