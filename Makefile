@@ -30,7 +30,7 @@ wheel: $(READY)
 	build/venv/bin/pip install -q -c constraints.txt build/*.whl
 	mkdir -p build/away
 	cd build/away && ../venv/bin/framecast demo --out out && ../venv/bin/framecast predict \
-		out/*.mp4 --horizon 5 --out again.mp4 && test -s again.mp4
+		out/demo.mp4 --horizon 5 --out again.mp4 && test -s again.mp4
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
