@@ -91,11 +91,13 @@ def test_from_ones_own_videos_to_a_measured_predictor(cli, frame_folder) -> None
     result = ran.json["result"]
     protocol, trained = result["protocol"], load("runs/mine").about["data"]
     assert (protocol["context"], protocol["horizon"]) == (4, 2)
-    assert trained == {**protocol["data"], "stride": 2, "root": None}
+    placing = {"stride": 2, "random_windows": False, "root": None}
+    assert trained == {**protocol["data"], **placing}
     assert protocol["data"]["stride"] is None, "test clips do not overlap"
     assert result["data"]["sequences"] == 2
     (note,) = result["notes"]
-    assert note == "as the model was trained: context 4, horizon 2, data.size [16, 16]"
+    lengths, data = "context 4, horizon 2", "data.size [16, 16], data.most_windows 50"
+    assert note == f"as the model was trained: {lengths}, {data}"
     assert not any("overlap" in note or "splits" in note for note in result["data"]["notes"])
     predict = ("predict", "videos/0", "--model", "runs/mine", "--horizon", 3, "--out", "future.mp4")
     assert cli(*predict).code == 0
@@ -104,7 +106,7 @@ def test_from_ones_own_videos_to_a_measured_predictor(cli, frame_folder) -> None
     options = ("--horizon", 1, "--data.stride", 1, "--data.splits", 0.5, 0.25, 0.25, "-o", "other")
     result = cli(*OWN, *options).json["result"]
     assert result["protocol"]["horizon"] == 1
-    assert result["notes"] == ["as the model was trained: context 4, data.size [16, 16]"]
+    assert result["notes"] == [f"as the model was trained: context 4, {data}"]
     for said in ("sequences overlap", "may have been trained on"):
         assert any(said in note for note in result["data"]["notes"])
 

@@ -15,7 +15,7 @@ from framecast.errors import ConfigError
 MODIFIED = " (modified)"
 """What the name of a published protocol ends in when one of its fields is not as published."""
 
-PLACING = ("root", "stride")
+PLACING = ("root", "stride", "random_windows")
 """Fields of data that say where clips lie, rather than what their frames are."""
 
 Reduction = Literal["single", "mean", "best-of"]
