@@ -32,6 +32,10 @@ CASES = {
     "convlstm": Case(
         ConvLSTMConfig(hidden=(4, 3), kernel=3, patch=2), stages=(TrainingConfig(steps=1),)
     ),
+    "convlstm, residual": Case(
+        ConvLSTMConfig(hidden=(3,), kernel=3, patch=2, residual=True),
+        stages=(TrainingConfig(steps=1),),
+    ),
     "convlstm, forecaster": Case(
         ConvLSTMConfig(
             layout="forecaster",
@@ -284,6 +288,17 @@ def test_stage_configuration_round_trip(stage):
     """Stages come back from JSON under `model/stage`."""
     _, trained = stage
     assert from_json(StageConfig, to_json(trained.config)) == trained.config
+
+
+def test_a_residual_stack_starts_as_copy_last():
+    """Before training the change is zero; it needs a stack with a linear output."""
+    case = CASES["convlstm, residual"]
+    context = clip(case, length=3)
+    frames = case.config.build().predict(context, 4).unclipped[0]
+    assert torch.equal(frames, context.frames[:, -1:].expand_as(frames))
+    for field in ({"layout": "forecaster"}, {"output": "sigmoid"}):
+        with pytest.raises(FramecastError, match="residual needs"):
+            ConvLSTMConfig(residual=True, **field)
 
 
 @pytest.mark.parametrize("name", registry.names("presets"))

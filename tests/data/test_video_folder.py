@@ -75,6 +75,18 @@ def test_training_draws_windows_anew_and_validation_does_not(tmp_path):
     assert torch.equal(still[(0, 1)].frames, read(tmp_path / "train" / "a").frames[4:8])
 
 
+def test_very_short_videos_are_not_held_out(tmp_path):
+    """Where three longer ones are there, validation and test are of those, whatever the hashes."""
+    for number in range(12):
+        frame_folder(tmp_path / f"short{number}", 3, seed=number)
+    for number in range(3):
+        frame_folder(tmp_path / f"long{number}", 16, seed=number)
+    config = VideoFolder(root=tmp_path, size=(8, 8))
+    held = [names(config.source(split, 3, 0)) for split in ("validation", "test")]
+    assert all(len(each) == 1 and min(each).startswith("long") for each in held)
+    assert len(names(config.source("train", 3, 0))) == 13
+
+
 def test_stride_sets_the_number_of_windows(tmp_path):
     frame_folder(tmp_path / "train" / "a", 20)
     assert len(VideoFolder(root=tmp_path, stride=3).source("train", 5, 0)) == 6

@@ -26,6 +26,9 @@ from framecast.noise import SEED_BITS, mix
 from framecast.video import fit, to_gray
 from framecast.video import frames as video_frames
 
+LONG = 16
+"""Frames of a video that may be held out for validation or test."""
+
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FOLDERS: dict[str, Split] = {
     "train": "train",
@@ -91,7 +94,7 @@ class VideoFolder(RecordedConfig):
             DataError: if the root or the split has no video that can be used.
         """
         scan = self.scan()
-        assigned, notes = self._assign([r.name for r in scan.recordings])
+        assigned, notes = self._assign(scan.recordings)
         chosen = [r for r in scan.recordings if assigned.get(r.name) == split]
         usable = [r for r in chosen if r.frames >= frames]
         if not usable:
@@ -152,8 +155,14 @@ class VideoFolder(RecordedConfig):
             return stride
         return max(stride, math.ceil((length - frames + 1) / self.most_windows))
 
-    def _assign(self, names: list[str]) -> tuple[dict[str, Split], tuple[str, ...]]:
-        """The split of every video, and a note on those that have none."""
+    def _assign(
+        self, recordings: tuple[Recording, ...]
+    ) -> tuple[dict[str, Split], tuple[str, ...]]:
+        """The split of every video, and a note on those that have none.
+
+        Videos that are too short to measure anything on are for training, if others are left.
+        """
+        names = [recording.name for recording in recordings]
         tops = {name: name.split("/", 1)[0] for name in names if "/" in name}
         if "train" in tops.values():
             placed: dict[str, Split] = {
@@ -161,7 +170,10 @@ class VideoFolder(RecordedConfig):
             }
             outside = [name for name in names if name not in placed]
             return placed, listing("videos lie outside train, validation and test", outside)
-        return by_name(names, self.splits), ()
+        long = [recording.name for recording in recordings if recording.frames >= LONG]
+        if len(long) < len(self.splits) or not self.splits[0]:
+            return by_name(names, self.splits), ()
+        return {**dict.fromkeys(names, "train"), **by_name(long, self.splits)}, ()
 
     def _nothing(self, split: Split, chosen: int, frames: int, scan: Scan) -> str:
         there, bad = len(scan.recordings), len(scan.unreadable)

@@ -54,6 +54,8 @@ class ConvLSTMConfig(ModelConfig):
     """Constant added to the forget gates."""
     output: Literal["linear", "sigmoid"] = "linear"
     """What is done to the predicted pixels."""
+    residual: bool = False
+    """Whether a stack predicts the change since the frame before; it then starts as copy-last."""
 
     def __post_init__(self) -> None:
         """Check the sizes."""
@@ -63,6 +65,8 @@ class ConvLSTMConfig(ModelConfig):
             raise ConfigError(f"kernel is odd, so that maps keep their size; got {self.kernel}")
         if self.patch < 1 or self.channels < 1:
             raise ConfigError("patch and channels are at least 1")
+        if self.residual and (self.layout, self.output) != ("stack", "linear"):
+            raise ConfigError("residual needs the layout stack and the output linear")
 
     @property
     def patch_channels(self) -> int:
@@ -108,19 +112,24 @@ class Stack(nn.Module):
         super().__init__()
         self.units = _encoder(config)
         self.output = nn.Conv2d(config.hidden[-1], config.patch_channels, 1, bias=config.bias)
+        self.residual = config.residual
+        if config.residual:
+            for parameter in self.output.parameters():
+                nn.init.zeros_(parameter)
 
     def observe(self, frames: Float[Tensor, "b t c h w"]) -> tuple[Tensor, States]:
         """Predictions of the frame after each observed one, and the states."""
         top, states = _observe(self.units, frames)
-        return self.output(top.flatten(0, 1)).unflatten(0, frames.shape[:2]), states
+        predictions = self.output(top.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        return predictions + frames if self.residual else predictions, states
 
     def advance(self, frame: Float[Tensor, "b c h w"], states: States) -> tuple[Tensor, States]:
         """The frame after `frame`."""
-        new = []
+        new, top = [], frame
         for unit, state in zip(self.units, states, strict=True):
-            frame, state = unit(frame, state)  # noqa: PLW2901
+            top, state = unit(top, state)  # noqa: PLW2901
             new.append(state)
-        return self.output(frame), new
+        return self.output(top) + frame if self.residual else self.output(top), new
 
 
 class Forecaster(nn.Module):

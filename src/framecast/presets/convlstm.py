@@ -109,7 +109,7 @@ def kth() -> Experiment:
 def video_folder() -> Experiment:
     """Videos of your own, 5→5 at 64×64 in colour, in minutes on a CPU; all can be changed."""
     return Experiment(
-        _small(channels=3),
+        _small(channels=3, residual=True),
         VideoFolder(size=(64, 64), channels=3, stride=2, most_windows=50, random_windows=False),
         context=5,
         horizon=5,
@@ -120,7 +120,7 @@ def video_folder() -> Experiment:
 def arrays() -> Experiment:
     """Arrays of your own (radar, microscopy), 6→6 at 64×64; give their key and range."""
     return Experiment(
-        _small(channels=1),
+        _small(channels=1, residual=True),
         Arrays(size=(64, 64)),
         context=6,
         horizon=6,
@@ -139,8 +139,17 @@ def tiny() -> Experiment:
     )
 
 
-def _small(channels: int, hidden: tuple[int, ...] = (64, 64, 64, 64)) -> ConvLSTMConfig:
-    return ConvLSTMConfig(channels=channels, hidden=hidden, kernel=3, bias=True, forget_bias=1.0)
+def _small(
+    channels: int, hidden: tuple[int, ...] = (64, 64, 64, 64), residual: bool = False
+) -> ConvLSTMConfig:
+    return ConvLSTMConfig(
+        channels=channels,
+        hidden=hidden,
+        kernel=3,
+        bias=True,
+        forget_bias=1.0,
+        residual=residual,
+    )
 
 
 def _quick(steps: int) -> TrainingConfig:
