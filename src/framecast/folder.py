@@ -78,10 +78,10 @@ def write_verified(
         files = {p.name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in covered}
         manifest = {"format_version": FORMAT_VERSION, "files": files}
         for path in draft.iterdir():
-            _sync(path)
+            sync(path)
         (draft / MANIFEST).write_text(_dump(manifest))
-        _sync(draft / MANIFEST)
-        _sync(draft)
+        sync(draft / MANIFEST)
+        sync(draft)
         draft.chmod(0o755)
         move_in(draft, target)
     except (OSError, SafetensorError) as error:
@@ -251,7 +251,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         write(draft)
-        _sync(draft)
+        sync(draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -271,7 +271,7 @@ def move_in(draft: Path, target: Path) -> None:
             old.rmdir()
             raise
         shutil.rmtree(old, ignore_errors=True)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _empty(path: Path) -> bool:
@@ -286,7 +286,8 @@ def _dump(document: Json) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make what was written to a file or folder outlast a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,7 +5,6 @@ safetensors, which holds tensors and nothing that could run.
 """
 
 import hashlib
-import os
 import re
 import string
 import tempfile
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from framecast.errors import FramecastError
+from framecast.folder import sync
 
 Precision = Literal["keep", "float32", "float16"]
 
@@ -181,19 +181,11 @@ def _write(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -
         with tempfile.TemporaryDirectory(prefix=".weights-", dir=target.parent) as folder:
             partial = Path(folder) / target.name
             save_file(tensors, partial, metadata={"format": "pt", **metadata})
-            _sync(partial)
+            sync(partial)
             partial.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except (OSError, SafetensorError) as error:
         raise FramecastError(f"{target}: cannot be written ({_line(error)})") from error
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _line(error: BaseException) -> str:
