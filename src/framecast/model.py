@@ -18,6 +18,7 @@ from framecast.clip import Clip
 from framecast.config import Config, Json, from_json, to_json
 from framecast.errors import FolderError, FramecastError
 from framecast.noise import Noise
+from framecast.pictures import Panel
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,24 @@ class Model(nn.Module, ABC):
         than frames.
         """
 
+    def log_prob(self, context: Clip, future: Clip) -> Float[Tensor, " b"]:
+        """Log-likelihood of given futures' codes, in nats, by the untempered model.
+
+        Raises:
+            ValueError: if the model has no likelihood of codes.
+        """
+        del context, future
+        raise FramecastError(f"{self.config.type} has no codes and gives them no likelihood")
+
+    def inspect(self, clip: Clip) -> list[Panel]:
+        """Pictures of what the model makes of a clip `1 t c h w`.
+
+        Raises:
+            ValueError: if the model has nothing to show.
+        """
+        del clip
+        raise FramecastError(f"{self.config.type} has nothing inside to show as pictures")
+
     def predict(
         self,
         context: Clip | Float[Tensor, "b t c h w"],
@@ -203,17 +222,11 @@ class Model(nn.Module, ABC):
                 step = next(steps, None)
             if step is None:
                 return
-            frame = step.frame[..., :height, :width]
-            if frame.shape[2] != channels:
-                frame = frame.mean(2, keepdim=True)
-            yield Step(frame, step.log_prob)
+            yield Step(self._restored(step.frame, (channels, height, width)), step.log_prob)
 
     def _check(self, clip: Clip, horizon: int, samples: int | None, options: Options) -> None:
-        spec, (length, channels, height, width) = self.expects, clip.frames.shape[-4:]
         name = self.config.type
-        if clip.frames.ndim != 5:
-            shape = tuple(clip.frames.shape)
-            raise FramecastError(f"{name} expects frames as b t c h w, got the shape {shape}")
+        self._check_frames(clip.frames)
         if horizon < 1:
             raise FramecastError(f"the horizon is at least 1 frame, got {horizon}")
         if samples is not None and samples < 1:
@@ -222,10 +235,18 @@ class Model(nn.Module, ABC):
             raise FramecastError(
                 f"{name} expects {self.options_type.__name__}, got {type(options).__name__}"
             )
-        if length < spec.context_min:
+        if clip.length < self.expects.context_min:
             raise FramecastError(
-                f"{name} expects at least {spec.context_min} context frames, got {length}"
+                f"{name} expects at least {self.expects.context_min} context frames, "
+                f"got {clip.length}"
             )
+
+    def _check_frames(self, frames: Tensor) -> None:
+        spec, name = self.expects, self.config.type
+        if frames.ndim != 5:
+            shape = tuple(frames.shape)
+            raise FramecastError(f"{name} expects frames as b t c h w, got the shape {shape}")
+        channels, height, width = frames.shape[-3:]
         if spec.channels not in (None, channels) and (channels, spec.channels) != (1, 3):
             raise FramecastError(f"{name} expects {spec.channels} channels, got {channels}")
         if spec.size not in (None, (height, width)):
@@ -236,10 +257,19 @@ class Model(nn.Module, ABC):
     def _adapt(self, clip: Clip) -> Clip:
         spec = self.expects
         clip = clip.pick(slice(-spec.context_max if spec.context_max else None, None))
-        frames = clip.frames
-        if (frames.shape[2], spec.channels) == (1, 3):
+        return Clip(self._adapted(clip.frames), clip.actions, clip.seconds)
+
+    def _adapted(self, frames: Tensor) -> Tensor:
+        """Frames with the channels and the padding that the model takes."""
+        if (frames.shape[2], self.expects.channels) == (1, 3):
             frames = frames.expand(-1, -1, 3, -1, -1)
-        return Clip(pad_to_multiple(frames, spec.multiple_of), clip.actions, clip.seconds)
+        return pad_to_multiple(frames, self.expects.multiple_of)
+
+    def _restored(self, frames: Tensor, shape: tuple[int, int, int]) -> Tensor:
+        """Frames `* c h w` of the model in the channels, height and width of what it was given."""
+        channels, height, width = shape
+        frames = frames[..., :height, :width]
+        return frames if frames.shape[-3] == channels else frames.mean(-3, keepdim=True)
 
     def parameter_count(self) -> int:
         """Number of parameters."""

@@ -1,0 +1,94 @@
+"""A model whose frames pass through discrete codes."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from framecast.clip import Clip
+from framecast.errors import FramecastError
+from framecast.model import Model, evaluating
+from framecast.tokens import Codes, width
+
+Grid = tuple[int, int, int]
+"""Time, rows and columns of a level's tokens."""
+
+
+class Codec(Model):
+    """A video predictor that codes frames: levels of tokens, from coarse to fine."""
+
+    block: ClassVar[int] = 1
+    """Frames that are coded together; lengths are multiples of it."""
+
+    @property
+    @abstractmethod
+    def values(self) -> tuple[int, ...]:
+        """How many values a token of each level can take."""
+
+    @abstractmethod
+    def grids(self, length: int, height: int, width: int) -> tuple[Grid, ...]:
+        """Each level's grid for frames whose size is a multiple of `expects.multiple_of`."""
+
+    @abstractmethod
+    def tokenize(self, frames: Float[Tensor, "b t c h w"]) -> tuple[Int64[Tensor, "b _ _ _"], ...]:
+        """The tokens of every level, of frames as `expects` says."""
+
+    @abstractmethod
+    def render(self, levels: Sequence[Int64[Tensor, "b _ _ _"]]) -> Float[Tensor, "b t c h w"]:
+        """Frames from the first levels, unclipped; the levels that are not given add nothing."""
+
+    def bits(self, shape: tuple[int, int, int, int]) -> int:
+        """Bits that the tokens of a clip `t c h w` take, packed; padding included."""
+        length, _, *size = shape
+        multiple = self.expects.multiple_of
+        padded = [side + -side % multiple for side in size]
+        grids = self.grids(length, *padded)
+        positions = (t * h * w for t, h, w in grids)
+        return sum(n * width(v) for n, v in zip(positions, self.values, strict=True))
+
+    def encode(self, clip: Clip | Float[Tensor, "b t c h w"]) -> Codes:
+        """The tokens of a batch of clips.
+
+        Args:
+            clip: Frames in [0, 1], `b t c h w`; sizes are padded, one channel is made three where
+                the model takes three.
+
+        Raises:
+            ValueError: if the frames are not what the model expects.
+        """
+        clip = clip if isinstance(clip, Clip) else Clip(clip)
+        self._check_frames(clip.frames)
+        length, channels, height, width = clip.frames.shape[-4:]
+        if length % self.block:
+            raise FramecastError(
+                f"{self.config.type} codes {self.block} frames at a time, got {length}; "
+                f"give a multiple of {self.block}"
+            )
+        with torch.no_grad(), evaluating(self):
+            levels = self.tokenize(self._adapted(clip.frames))
+        return Codes(levels, self.values, (channels, height, width), length)
+
+    def decode(self, codes: Codes, levels: int | None = None) -> Clip:
+        """The frames of tokens, clipped to [0, 1].
+
+        Args:
+            codes: What `encode` gave.
+            levels: Use the first levels alone; None for all.
+
+        Raises:
+            ValueError: if the tokens are not of this codec.
+        """
+        if codes.values != self.values:
+            raise FramecastError(
+                f"these tokens take {codes.values} values per level and {self.config.type} has "
+                f"{self.values}; decode with the model that encoded"
+            )
+        count = len(codes.levels) if levels is None else levels
+        if not 1 <= count <= len(codes.levels):
+            raise FramecastError(f"levels is from 1 to {len(codes.levels)}, got {levels}")
+        with torch.no_grad(), evaluating(self):
+            frames = self.render(codes.levels[:count])
+        return Clip(self._restored(frames, codes.frame).clamp(0, 1))
