@@ -125,6 +125,11 @@ class Reducer(Protocol):
         """Number of processes."""
         ...
 
+    @property
+    def global_rank(self) -> int:
+        """Number of this process, from 0."""
+        ...
+
     def all_reduce(self, data: Any, reduce_op: Any = "mean") -> Any:
         """Mean or sum of a tensor over the processes."""
         ...
