@@ -222,7 +222,7 @@ class Model(nn.Module, ABC):
                 step = next(steps, None)
             if step is None:
                 return
-            yield Step(self._restored(step.frame, (channels, height, width)), step.log_prob)
+            yield Step(self.restored(step.frame, (channels, height, width)), step.log_prob)
 
     def _check(self, clip: Clip, horizon: int, samples: int | None, options: Options) -> None:
         name = self.config.type
@@ -257,15 +257,15 @@ class Model(nn.Module, ABC):
     def _adapt(self, clip: Clip) -> Clip:
         spec = self.expects
         clip = clip.pick(slice(-spec.context_max if spec.context_max else None, None))
-        return Clip(self._adapted(clip.frames), clip.actions, clip.seconds)
+        return Clip(self.adapted(clip.frames), clip.actions, clip.seconds)
 
-    def _adapted(self, frames: Tensor) -> Tensor:
+    def adapted(self, frames: Tensor) -> Tensor:
         """Frames with the channels and the padding that the model takes."""
         if (frames.shape[2], self.expects.channels) == (1, 3):
             frames = frames.expand(-1, -1, 3, -1, -1)
         return pad_to_multiple(frames, self.expects.multiple_of)
 
-    def _restored(self, frames: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    def restored(self, frames: Tensor, shape: tuple[int, int, int]) -> Tensor:
         """Frames `* c h w` of the model in the channels, height and width of what it was given."""
         channels, height, width = shape
         frames = frames[..., :height, :width]

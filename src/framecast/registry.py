@@ -14,6 +14,7 @@ from framecast.errors import ConfigError
 MODELS: dict[str, str] = {
     "copy-last": "framecast.models.copy_last:CopyLast",
     "convlstm": "framecast.models.convlstm:ConvLSTM",
+    "s-hr-vqvae": "framecast.models.s_hr_vqvae:SHRVQVAE",
 }
 
 DATA: dict[str, str] = {
@@ -32,6 +33,17 @@ PRESETS: dict[str, str] = {
     "convlstm/video-folder": "framecast.presets.convlstm:video_folder",
     "convlstm/arrays": "framecast.presets.convlstm:arrays",
     "convlstm/tiny": "framecast.presets.convlstm:tiny",
+    "s-hr-vqvae/moving-mnist": "framecast.presets.s_hr_vqvae:moving_mnist",
+    "s-hr-vqvae/moving-mnist-1": "framecast.presets.s_hr_vqvae:moving_mnist_1",
+    "s-hr-vqvae/moving-mnist-6": "framecast.presets.s_hr_vqvae:moving_mnist_6",
+    "s-hr-vqvae/moving-mnist-joint": "framecast.presets.s_hr_vqvae:moving_mnist_joint",
+    "s-hr-vqvae/moving-mnist-cpu": "framecast.presets.s_hr_vqvae:moving_mnist_cpu",
+    "s-hr-vqvae/kth": "framecast.presets.s_hr_vqvae:kth",
+    "s-hr-vqvae/kth-1": "framecast.presets.s_hr_vqvae:kth_1",
+    "s-hr-vqvae/kth-9": "framecast.presets.s_hr_vqvae:kth_9",
+    "s-hr-vqvae/kth-joint": "framecast.presets.s_hr_vqvae:kth_joint",
+    "s-hr-vqvae/video-folder": "framecast.presets.s_hr_vqvae:video_folder",
+    "s-hr-vqvae/tiny": "framecast.presets.s_hr_vqvae:tiny",
 }
 
 PROTOCOLS: dict[str, str] = {

@@ -1,0 +1,196 @@
+"""S-HR-VQVAE: frames as paths through a tree of codewords, predicted position by position.
+
+Reference:
+    Adiban, Stefanov, Siniscalchi, Salvi, S-HR-VQVAE: Sequential Hierarchical Residual Learning
+    Vector Quantized Variational Autoencoder for Video Prediction (2023).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from framecast.clip import Clip
+from framecast.codec import Codec, Grid
+from framecast.errors import ConfigError
+from framecast.layers.quantise import Quantised, ResidualTree
+from framecast.model import FrameSpec, ModelConfig, Options, Step
+from framecast.models.s_hr_vqvae.autoencoder import STRIDE, AutoencoderConfig, Decoder, Encoder
+from framecast.models.s_hr_vqvae.prior import PriorConfig, STPixelCNN
+from framecast.noise import Noise
+
+
+@dataclass(frozen=True)
+class SHRVQVAEConfig(ModelConfig):
+    """Sizes of an S-HR-VQVAE; the defaults are the paper's for Moving-MNIST (Table 1)."""
+
+    type: ClassVar[str] = "s-hr-vqvae"
+    channels: int = 1
+    """Channels of a frame."""
+    width: int = 4
+    """Numbers in a latent vector, D."""
+    layers: int = 3
+    """Layers of the hierarchy, n; one layer is a plain VQ-VAE."""
+    codewords: int = 4
+    """Codewords of one codebook, M; layer i has M^(i-1) codebooks."""
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    """Sizes of encoder and decoder."""
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    """Sizes of the ST-PixelCNN."""
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        if min(self.channels, self.width, self.layers) < 1 or self.codewords < 2:
+            raise ConfigError("channels, width and layers are at least 1, codewords at least 2")
+
+
+@dataclass(frozen=True)
+class SHRVQVAEOptions(Options):
+    """How codes are drawn; without samples they are the likeliest."""
+
+    temperature: float = 1.0
+    """Divides the logits of samples: below 1 for likelier ones."""
+    top_k: int | None = None
+    """Draw among the k likeliest values of a code alone; None among all."""
+    sampler: Literal["auto", "naive", "cached", "fixed-point"] = "auto"
+    """Which of the samplers draws; all draw the same."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature is above 0, got {self.temperature}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"top_k is at least 1 or None, got {self.top_k}")
+
+
+class SHRVQVAE(Codec):
+    """Frame autoencoder with a residual tree of codewords, and a causal prior of its codes."""
+
+    config_type = SHRVQVAEConfig
+    options_type = SHRVQVAEOptions
+
+    def __init__(self, config: SHRVQVAEConfig) -> None:
+        """Make encoder, quantiser, decoder and prior."""
+        super().__init__(config)
+        self.encoder = Encoder(config.autoencoder, config.channels, config.width)
+        self.quantiser = ResidualTree(config.layers, config.codewords, config.width)
+        self.decoder = Decoder(config.autoencoder, config.channels, config.width)
+        self.prior = STPixelCNN(config.prior, config.layers, config.codewords, config.width)
+
+    @property
+    def expects(self) -> FrameSpec:
+        """Frames of the configured channels; sizes are padded to multiples of 4."""
+        return FrameSpec(channels=self.config.channels, multiple_of=STRIDE)
+
+    # Step 1: frame encoding (§4.1)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """M values in every layer."""
+        return (self.config.codewords,) * self.config.layers
+
+    def grids(self, length: int, height: int, width: int) -> tuple[Grid, ...]:
+        """A quarter of the frame's size in every layer."""
+        return ((length, height // STRIDE, width // STRIDE),) * self.config.layers
+
+    def quantise(
+        self, frames: Float[Tensor, "n c h w"]
+    ) -> tuple[Quantised, Float[Tensor, "n d h2 w2"]]:
+        """Paths of frames' latent vectors, positions in raster order, frame after frame.
+
+        Returns:
+            What the quantiser gives, and the latent grid z (`n d h/4 w/4`).
+        """
+        latent = self.encoder(frames)
+        return self.quantiser(rearrange(latent, "n d h w -> (n h w) d")), latent
+
+    def indices(self, frames: Float[Tensor, "b t c h w"]) -> Int64[Tensor, "b t n h4 w4"]:
+        """Q: the local indices of each frame's codewords, layer by layer."""
+        quantised, latent = self.quantise(frames.flatten(0, 1))
+        batch, (height, width) = len(frames), latent.shape[-2:]
+        return rearrange(quantised.indices, "(b t h w) n -> b t n h w", b=batch, h=height, w=width)
+
+    def tokenize(self, frames: Float[Tensor, "b t c h w"]) -> tuple[Int64[Tensor, "b _ _ _"], ...]:
+        """The indices, a level per layer."""
+        return self.indices(frames).unbind(2)
+
+    # Step 3: frame generation (§4.3)
+
+    def codewords(self, indices: Int64[Tensor, "*b k h w"]) -> Float[Tensor, "*b k d h w"]:
+        """e^1 … e^k: the codewords of the first k layers' local indices."""
+        return self.quantiser.lookup(indices.movedim(-3, -1)).movedim((-2, -1), (-4, -3))
+
+    def frames_of(self, codewords: Float[Tensor, "*b k d h w"]) -> Float[Tensor, "*b c h2 w2"]:
+        """D(e_C), Eq 8: the frames of codewords that are summed over layers; unclipped."""
+        combined = codewords.sum(-4)
+        frames = self.decoder(combined.flatten(0, -4))
+        return frames.unflatten(0, combined.shape[:-3])
+
+    def render(self, levels: Sequence[Int64[Tensor, "b _ _ _"]]) -> Float[Tensor, "b t c h w"]:
+        """The frames of the first layers' codes; the residuals of the others are left out."""
+        return self.frames_of(self.codewords(torch.stack(list(levels), 2)))
+
+    # Step 2: prediction in the latent space (§4.2)
+
+    def symbols(self, indices: Int64[Tensor, "*b k h w"]) -> Float[Tensor, "*b k d h w"]:
+        """What the prior reads: the codewords, each layer's brought to a root mean square of 1.
+
+        Residuals shrink from layer to layer, and a network learns slowly from small numbers.
+        """
+        norms = [codebook.detach().square().mean() for codebook in self.quantiser.codebooks]
+        scale = torch.stack(norms)[: indices.shape[-3]].clamp_min(1e-12).rsqrt()
+        return self.codewords(indices).detach() * scale[:, None, None, None]
+
+    def rollout(
+        self, context: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
+    ) -> Iterator[Step]:
+        """Draw the codes of frame after frame, and decode them."""
+        assert isinstance(options, SHRVQVAEOptions)
+        rows = samples or 1
+        symbols = self.symbols(self.indices(context.frames))
+        for drawn in self.draw(symbols, horizon, samples, noise, options):
+            frames = self.frames_of(self.codewords(drawn.indices))
+            yield Step(frames.unflatten(0, (rows, -1)), drawn.log_prob.unflatten(0, (rows, -1)))
+
+    def draw(
+        self,
+        context: Float[Tensor, "b t n d h w"],
+        horizon: int,
+        samples: int | None,
+        noise: Noise,
+        options: SHRVQVAEOptions,
+    ) -> Iterator[Any]:
+        """The codes of frame after frame, from the symbols of the context; rows are `(s b)`."""
+        return self.prior.generate(
+            context,
+            horizon,
+            self.symbols,
+            noise,
+            samples=samples,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            sampler=options.sampler,
+        )
+
+    def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
+        """The likeliest next frame after each true one; a frame's codes depend on one another, so
+        this is a prediction of one frame from every beginning of the clip."""
+        ends = range(1, clip.length)
+        predicted = [self.predict(clip.pick(slice(None, end)), 1).unclipped[0] for end in ends]
+        return torch.cat(predicted, 1)
+
+    def log_prob(self, context: Clip, future: Clip) -> Float[Tensor, " b"]:
+        """Log-likelihood of a future's codes, in nats; not a likelihood of its pixels."""
+        frames = self.adapted(torch.cat([context.frames, future.frames], 1))
+        return self.code_log_prob(self.indices(frames), context.length).sum((1, 2, 3, 4))
+
+    def code_log_prob(
+        self, indices: Int64[Tensor, "b t n h w"], first: int
+    ) -> Float[Tensor, "b u n h w"]:
+        """Log-probability of each code of frames `first`, …, given all before it, in nats."""
+        logits = self.prior(self.symbols(indices), first).float()
+        return logits.log_softmax(3).gather(3, indices[:, first:, :, None]).squeeze(3)

@@ -1,0 +1,198 @@
+"""Experiments with S-HR-VQVAE: Table 1's configurations and Table 3's ablation.
+
+The paper gives the optimizer and its rate; it is silent about batches and budgets.
+"""
+
+from framecast.clip import DataConfig
+from framecast.data.kth import Kth
+from framecast.data.moving_digits import MovingDigits
+from framecast.data.video_folder import VideoFolder
+from framecast.experiment import Experiment
+from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
+from framecast.models.s_hr_vqvae.model import SHRVQVAEConfig
+from framecast.models.s_hr_vqvae.prior import PriorConfig
+from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
+from framecast.schedules import Schedule
+from framecast.stage import OptimizerConfig, StageConfig
+
+MOVING_MNIST = {1: 64, 3: 4, 6: 2}
+"""Codewords of a codebook by number of layers: 64 leaves each (Table 1)."""
+KTH = {1: 512, 3: 8, 9: 2}
+"""The same for KTH: 512 leaves each."""
+EPOCH = 625
+"""Steps of 16 clips in an epoch of Moving-MNIST."""
+
+
+def moving_mnist() -> Experiment:
+    """Moving-MNIST 10→10, 3 layers of 4 codewords, disjoint training: Table 3's second row."""
+    return _moving_mnist(3, _disjoint(EPOCH))
+
+
+def moving_mnist_1() -> Experiment:
+    """Moving-MNIST 10→10, 1 layer of 64 codewords, a plain VQ-VAE: Table 3's first row."""
+    return _moving_mnist(1, _disjoint(EPOCH))
+
+
+def moving_mnist_6() -> Experiment:
+    """Moving-MNIST 10→10, 6 layers of 2 codewords: Table 3's third row."""
+    return _moving_mnist(6, _disjoint(EPOCH))
+
+
+def moving_mnist_joint() -> Experiment:
+    """Moving-MNIST 10→10, 3 layers, then prior and decoder jointly: Table 3's last row."""
+    return _moving_mnist(3, _joint(EPOCH))
+
+
+def kth() -> Experiment:
+    """KTH 10→20 at 128×128, 3 layers of 8 codewords, disjoint training: Table 3's second row."""
+    return _kth(3, _disjoint(1_000))
+
+
+def kth_1() -> Experiment:
+    """KTH 10→20 at 128×128, 1 layer of 512 codewords, a plain VQ-VAE: Table 3's first row."""
+    return _kth(1, _disjoint(1_000))
+
+
+def kth_9() -> Experiment:
+    """KTH 10→20 at 128×128, 9 layers of 2 codewords: Table 3's third row."""
+    return _kth(9, _disjoint(1_000))
+
+
+def kth_joint() -> Experiment:
+    """KTH 10→20 at 128×128, 3 layers, then prior and decoder jointly: Table 3's last row."""
+    return _kth(3, _joint(1_000))
+
+
+def moving_mnist_cpu() -> Experiment:
+    """The paper's 3-layer network for Moving-MNIST in hours on a CPU: the shipped model."""
+    return Experiment(
+        SHRVQVAEConfig(),
+        MovingDigits(digits="mnist+glyphs", fixed_train=False),
+        context=10,
+        horizon=10,
+        stages={
+            "autoencoder": _autoencoder(4_000, every=500),
+            "prior-short": _prior(12_000, batch=16, every=500, window=(3, 5)),
+            "prior": _prior(500, batch=8, every=100, rate=3e-4),
+        },
+    )
+
+
+def video_folder() -> Experiment:
+    """Videos of your own, 5→5 at 64×64 in colour, on a CPU; all can be changed."""
+    return Experiment(
+        SHRVQVAEConfig(channels=3, width=8, codewords=8),
+        VideoFolder(size=(64, 64), channels=3, stride=2, most_windows=50, random_windows=False),
+        context=5,
+        horizon=5,
+        stages={
+            "autoencoder": _autoencoder(1_500, every=250),
+            "prior": _prior(1_000, batch=8, every=250),
+        },
+    )
+
+
+def tiny() -> Experiment:
+    """Drawn digits 5→5 with a small network: no download, some minutes on a CPU."""
+    return Experiment(
+        SHRVQVAEConfig(
+            autoencoder=AutoencoderConfig(hidden=32, blocks=1, bottleneck=16),
+            prior=PriorConfig(hidden=16, convolutions=3),
+        ),
+        MovingDigits(digits="glyphs", train_size=2_000, validation_size=64),
+        context=5,
+        horizon=5,
+        stages={
+            "autoencoder": _autoencoder(600, every=200),
+            "prior": _prior(600, batch=8, every=200),
+            "joint": JointTraining(
+                steps=100,
+                batch=8,
+                validate_every=50,
+                validation_clips=32,
+                checkpoint_every=50,
+                sample_every=100,
+            ),
+        },
+    )
+
+
+def _moving_mnist(layers: int, stages: dict[str, StageConfig]) -> Experiment:
+    model = SHRVQVAEConfig(layers=layers, codewords=MOVING_MNIST[layers])
+    return _experiment(model, MovingDigits(), 10, stages)
+
+
+def _kth(layers: int, stages: dict[str, StageConfig]) -> Experiment:
+    model = SHRVQVAEConfig(channels=3, width=8, layers=layers, codewords=KTH[layers])
+    return _experiment(model, Kth(size=128), 20, stages)
+
+
+def _experiment(
+    model: SHRVQVAEConfig, data: DataConfig, horizon: int, stages: dict[str, StageConfig]
+) -> Experiment:
+    return Experiment(model, data, context=10, horizon=horizon, stages=stages)
+
+
+def _disjoint(epoch: int) -> dict[str, StageConfig]:
+    """Autoencoder and prior, one after the other, at the paper's constant rate."""
+    return {
+        "autoencoder": AutoencoderTraining(
+            steps=50 * epoch, batch=16, validate_every=epoch, checkpoint_every=epoch
+        ),
+        "prior": PriorTraining(
+            steps=100 * epoch,
+            batch=16,
+            validate_every=epoch,
+            checkpoint_every=epoch,
+            sample_every=10 * epoch,
+        ),
+    }
+
+
+def _joint(epoch: int) -> dict[str, StageConfig]:
+    """Disjoint training, and joint training after it."""
+    joint = JointTraining(
+        steps=20 * epoch,
+        batch=16,
+        validate_every=epoch,
+        checkpoint_every=epoch,
+        sample_every=10 * epoch,
+    )
+    return {**_disjoint(epoch), "joint": joint}
+
+
+def _autoencoder(steps: int, every: int) -> AutoencoderTraining:
+    return AutoencoderTraining(
+        steps=steps,
+        batch=16,
+        frames_per_clip=2,
+        optimizer=_quick(1e-3),
+        validate_every=every,
+        validation_clips=64,
+        checkpoint_every=every,
+    )
+
+
+def _prior(
+    steps: int, batch: int, every: int, rate: float = 2e-3, window: tuple[int, int] | None = None
+) -> PriorTraining:
+    return PriorTraining(
+        steps=steps,
+        batch=batch,
+        optimizer=_quick(rate),
+        window=window,
+        validate_every=every,
+        validation_clips=64,
+        checkpoint_every=every,
+        sample_every=2 * every,
+    )
+
+
+def _quick(rate: float) -> OptimizerConfig:
+    """Adam with a warm-up and half a cosine down, for budgets far below the paper's."""
+    return OptimizerConfig(
+        learning_rate=rate,
+        clip_norm=1.0,
+        warmup=50,
+        schedule=Schedule(1.0, 0.01, steps=None, shape="cosine"),
+    )

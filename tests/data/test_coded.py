@@ -1,0 +1,106 @@
+"""Codes of a fixed dataset: what is kept is what the codec gives, and nothing stale is used."""
+
+import pytest
+import torch
+
+from framecast.clip import collate
+from framecast.data.coded import CodedClips, weights_digest
+from framecast.data.moving_digits import MovingDigits
+from framecast.errors import DataError
+from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
+from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
+from framecast.models.s_hr_vqvae.prior import PriorConfig
+
+
+@pytest.fixture
+def codec() -> SHRVQVAE:
+    """A tiny one with codewords that are all in use."""
+    torch.manual_seed(0)
+    small = AutoencoderConfig(hidden=4, blocks=0, bottleneck=2)
+    config = SHRVQVAEConfig(
+        layers=2, codewords=3, width=2, autoencoder=small, prior=PriorConfig(hidden=4, heads=1)
+    )
+    model = config.build()
+    for codebook in model.quantiser.codebooks:
+        torch.nn.init.normal_(codebook, std=0.05)
+    return model.eval()
+
+
+@pytest.fixture
+def clips():
+    """Eleven fixed clips: two shards of eight in these tests."""
+    return MovingDigits(digits="glyphs", train_size=11).source("train", 3, 0)
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch):
+    monkeypatch.setattr("framecast.data.coded.SHARD", 8)
+
+
+def test_codes_are_those_of_the_codec(codec, clips, tmp_path):
+    """Every clip, whatever the epoch."""
+    coded = CodedClips(clips, codec, tmp_path)
+    assert len(coded) == 11
+    for index in (0, 7, 8, 10):
+        expected = codec.encode(collate([clips[(0, index)]]))
+        got = coded[(5, index)]
+        assert got.values == expected.values
+        assert got.frame == expected.frame
+        assert got.length == expected.length
+        for one, other in zip(got.levels, expected.levels, strict=True):
+            assert torch.equal(one, other)
+    batch = collate([coded[(0, 3)], coded[(0, 9)]])
+    assert batch.levels[0].shape == (2, 3, 16, 16)
+    assert coded.name(3) == clips.name(3)
+
+
+def test_codes_are_computed_once(codec, clips, tmp_path, monkeypatch):
+    """A second source reads what is there; only a damaged shard is computed again."""
+    coded = CodedClips(clips, codec, tmp_path)
+    shard = coded.folder / "00001" / "codes.safetensors"
+    content = shard.read_bytes()
+    encoded = []
+    encode = type(codec).encode
+    monkeypatch.setattr(
+        type(codec),
+        "encode",
+        lambda self, clip: (encoded.append(len(clip.frames)), encode(self, clip))[1],
+    )
+    CodedClips(clips, codec, tmp_path)
+    assert encoded == []
+    shard.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    CodedClips(clips, codec, tmp_path)
+    assert sum(encoded) == 3
+    assert shard.read_bytes() == content
+
+
+def test_other_weights_or_clips_have_other_codes(codec, clips, tmp_path):
+    """The folder is named after both."""
+    first = CodedClips(clips, codec, tmp_path)
+    other = MovingDigits(digits="glyphs", train_size=11).source("train", 3, 1)
+    before = weights_digest(codec)
+    assert CodedClips(other, codec, tmp_path).fingerprint() != first.fingerprint()
+    with torch.no_grad():
+        codec.encoder[0].bias[0] += 1
+    assert weights_digest(codec) != before
+    assert CodedClips(clips, codec, tmp_path).fingerprint() != first.fingerprint()
+
+
+def test_clips_that_change_are_refused(codec, tmp_path):
+    """What an epoch draws anew cannot be kept."""
+    fresh = MovingDigits(digits="glyphs", fixed_train=False).source("train", 3, 0)
+    with pytest.raises(DataError, match="change with the epoch"):
+        CodedClips(fresh, codec, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(codec, clips, tmp_path):
+    """One line that names the way out."""
+    (tmp_path / "codes").write_text("in the way")
+    with pytest.raises(DataError, match="FRAMECAST_CACHE"):
+        CodedClips(clips, codec, tmp_path)
+
+
+def test_the_place_can_be_chosen(codec, clips, tmp_path, monkeypatch):
+    """By an environment variable."""
+    monkeypatch.setenv("FRAMECAST_CACHE", str(tmp_path / "here"))
+    assert CodedClips(clips, codec).folder.is_relative_to(tmp_path / "here")
