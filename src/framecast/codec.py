@@ -11,10 +11,7 @@ from torch import Tensor
 from framecast.clip import Clip
 from framecast.errors import FramecastError
 from framecast.model import Model, evaluating
-from framecast.tokens import Codes, width
-
-Grid = tuple[int, int, int]
-"""Time, rows and columns of a level's tokens."""
+from framecast.tokens import Codes, Grid, bits_of
 
 
 class Codec(Model):
@@ -46,8 +43,7 @@ class Codec(Model):
         multiple = self.expects.multiple_of
         padded = [side + -side % multiple for side in size]
         grids = self.grids(length, *padded)
-        positions = (t * h * w for t, h, w in grids)
-        return sum(n * width(v) for n, v in zip(positions, self.values, strict=True))
+        return bits_of(self.values, grids)
 
     def encode(self, clip: Clip | Float[Tensor, "b t c h w"]) -> Codes:
         """The tokens of a batch of clips.
@@ -68,7 +64,7 @@ class Codec(Model):
                 f"give a multiple of {self.block}"
             )
         with torch.no_grad(), evaluating(self):
-            levels = self.tokenize(self._adapted(clip.frames))
+            levels = self.tokenize(self.adapted(clip.frames))
         return Codes(levels, self.values, (channels, height, width), length)
 
     def decode(self, codes: Codes, levels: int | None = None) -> Clip:
@@ -91,4 +87,4 @@ class Codec(Model):
             raise FramecastError(f"levels is from 1 to {len(codes.levels)}, got {levels}")
         with torch.no_grad(), evaluating(self):
             frames = self.render(codes.levels[:count])
-        return Clip(self._restored(frames, codes.frame).clamp(0, 1))
+        return Clip(self.restored(frames, codes.frame).clamp(0, 1))
