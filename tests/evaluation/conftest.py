@@ -1,11 +1,15 @@
-"""The toy model, registered while a test runs."""
+"""The toy model, registered while a test runs; the models of the contract tests, importable."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from handmade import Toy, ToyConfig
 
 from framecast import registry
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 @pytest.fixture

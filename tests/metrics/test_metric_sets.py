@@ -15,6 +15,7 @@ from framecast.evaluation.metrics import (
     Metric,
     MetricSet,
     evaluate_frames,
+    location,
     lpips,
     omitted,
     pixel,
@@ -67,6 +68,14 @@ def test_each_set_computes_its_definitions(weights: Path) -> None:
             "psnr": pixel.psnr(c, t),
             "ssim": ssim.ssim_gaussian(c, t),
             "lpips-alex": distance,
+        },
+        "standard+location": {
+            "mse": pixel.mse_sum(c, t),
+            "mae": pixel.mae_sum(c, t),
+            "psnr": pixel.psnr(c, t),
+            "ssim": ssim.ssim_gaussian(c, t),
+            "lpips-alex": distance,
+            "centroid": location.centroid_distance(c, t),
         },
         "openstl": {
             "mse": pixel.mse_sum(p, t),
@@ -121,6 +130,7 @@ def test_missing_weights_omit_lpips_with_a_reason(tmp_path: Path) -> None:
     p, t = frames()
     for name, key in (
         ("standard", "lpips-alex"),
+        ("standard+location", "lpips-alex"),
         ("predrnn", "lpips-alex-unscaled"),
         ("stip", "lpips-alex-x100"),
     ):
@@ -164,7 +174,8 @@ def test_sets_are_frozen_and_state_directions_and_units() -> None:
         for metric in metric_set.metrics:
             better = metric.variant.startswith(("psnr", "ssim"))
             assert metric.higher_is_better == better
-            assert metric.unit == ("dB" if metric.variant.startswith("psnr") else "")
+            units = {"psnr": "dB", "centroid": "px"}
+            assert metric.unit == units.get(metric.variant.partition("-")[0], "")
 
 
 def test_direction_agrees_with_what_the_function_does(weights: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from framecast import registry
 from framecast.clip import DataConfig, Split
 from framecast.config import Config, Json, from_json, to_json
 from framecast.errors import ConfigError
+from framecast.evaluation.corruption import LEVELS, Corruption
 
 MODIFIED = " (modified)"
 """What the name of a published protocol ends in when one of its fields is not as published."""
@@ -19,6 +21,14 @@ PLACING = ("root", "stride", "random_windows")
 """Fields of data that say where clips lie, rather than what their frames are."""
 
 Reduction = Literal["single", "mean", "best-of"]
+Assignment = Literal["predict", "reconstruct"]
+
+ADDED = ("task", "levels", "corruption")
+"""Fields that a definition names only where they are set: without them, hashes of results that are
+older than the fields stay equal."""
+
+_MARK = re.compile(rf"(:reconstruct(-levels-\d+)?)?(\+({'|'.join(LEVELS)}):[^+:]+)?$")
+"""What the name of a protocol ends in when it is not a prediction from clean frames."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,12 @@ class Protocol(Config):
     """Name of the metric set, which says for each metric what is clipped and how it is averaged."""
     thresholds: tuple[float, ...] = ()
     """Values, in the units of `arrays`, at which events are scored (CSI, POD, FAR)."""
+    task: Assignment = "predict"
+    """What is scored: the predicted frames, or the context and the horizon, encoded and decoded."""
+    levels: int | None = None
+    """Decode the first so many levels of the codes; None for all of them."""
+    corruption: Corruption | None = None
+    """What happens to the frames that the model is given; scored are the clean ones."""
     own: bool = False
     """Whether the data is the caller's, so that no field is published and all may be set."""
     notes: tuple[str, ...] = ()
@@ -95,7 +111,20 @@ class Protocol(Config):
                 bool(self.thresholds) and self.data.type != "arrays"
             ),
             "value_range is (low, high)": not low < high,
+            "a reconstruction has no samples; leave them out": (
+                self.task == "reconstruct" and self.samples is not None
+            ),
+            "levels of codes are decoded in a reconstruction: use task 'reconstruct', or leave "
+            "them out": self.levels is not None and self.task != "reconstruct",
+            "levels is at least 1": self.levels is not None and self.levels < 1,
         }
+
+    @property
+    def mark(self) -> str:
+        """What the name ends in, so that no other task and no corruption passes for the usual."""
+        levels = "" if self.levels is None else f"-levels-{self.levels}"
+        task = f":reconstruct{levels}" if self.task == "reconstruct" else ""
+        return task + ("" if self.corruption is None else f"+{self.corruption.name}")
 
     def lengths(self) -> tuple[int, int]:
         """(context, horizon) in frames.
@@ -113,8 +142,9 @@ class Protocol(Config):
     def definition(self) -> Json:
         """All fields but the notes, as plain JSON and without places on this machine."""
         fields = to_json(dataclasses.replace(self, data=_without_places(self.data)))
-        del fields["notes"]
-        return fields
+        usual = {field.name: field.default for field in dataclasses.fields(self)}
+        left_out = {"notes", *(name for name in ADDED if getattr(self, name) == usual[name])}
+        return {name: value for name, value in fields.items() if name not in left_out}
 
 
 def find(name: str) -> Protocol:
@@ -130,15 +160,21 @@ def settled(protocol: Protocol) -> Protocol:
     """The protocol under the name that it deserves.
 
     A registered protocol whose fields were changed is called `NAME (modified)`. Only where the
-    data lies may differ, and for data of the caller's own anything.
+    data lies may differ, and for data of the caller's own anything. Reconstructions and corrupted
+    frames are marked behind: `NAME:reconstruct`, `NAME:reconstruct-levels-2`,
+    `NAME+gaussian-blur:2`.
     """
-    base = protocol.name.removesuffix(MODIFIED)
-    if base not in registry.names("protocols"):
-        return protocol
-    published = find(base)
-    plain = dataclasses.replace(protocol, name=base)
-    same = published.own or plain.definition() == published.definition()
-    return plain if same else dataclasses.replace(protocol, name=base + MODIFIED)
+    name = _MARK.sub("", protocol.name, count=1)
+    base = name.removesuffix(MODIFIED)
+    if base in registry.names("protocols"):
+        published = find(base)
+        if protocol.task == "reconstruct":
+            published = reconstructing(published, protocol.levels)
+        published = dataclasses.replace(published, corruption=protocol.corruption)
+        plain = dataclasses.replace(protocol, name=base)
+        same = published.own or plain.definition() == published.definition()
+        name = base if same else base + MODIFIED
+    return dataclasses.replace(protocol, name=name + protocol.mark)
 
 
 def trained_data(about: Json) -> Json:
@@ -197,6 +233,17 @@ def with_samples(protocol: Protocol, samples: int | None) -> Protocol:
         return dataclasses.replace(protocol, samples=samples, reduce="single", best_by=())
     reduce = "mean" if protocol.reduce == "single" else protocol.reduce
     return dataclasses.replace(protocol, samples=samples, reduce=reduce)
+
+
+def reconstructing(protocol: Protocol, levels: int | None = None) -> Protocol:
+    """The protocol with its clips encoded and decoded instead of predicted; samples fall away.
+
+    Args:
+        protocol: Whose clips, frames and metrics are used.
+        levels: Decode the first so many levels of the codes; None for all of them.
+    """
+    single = with_samples(protocol, None)
+    return dataclasses.replace(single, task="reconstruct", levels=levels)
 
 
 def digest(definition: Any) -> str:

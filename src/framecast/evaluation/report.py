@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from framecast.evaluation.result import Interval, Result
+from framecast.config import from_json
+from framecast.evaluation.corruption import Corruption
+from framecast.evaluation.result import CodecInfo, Interval, Result
 
 Published = Mapping[str, Mapping[str, float]]
 """Figures of papers: by name of the line, then by metric."""
@@ -75,14 +77,15 @@ def _decimals(value: float) -> int:
 
 
 def _notes(result: Result) -> list[str]:
-    samples, reduce = result.protocol["samples"], result.protocol["reduce"]
-    best_by = " and ".join(result.protocol["best_by"])
-    how = {
-        "single": "one future per sequence",
-        "mean": f"mean of {samples} samples",
-        "best-of": f"best of {samples} samples by {best_by}, each for itself; else their mean",
-    }[reduce]
-    notes = [f"metric set {result.protocol['metrics']}; {how}; ± is half of a 95 % interval"]
+    notes = [
+        f"metric set {result.protocol['metrics']}; {_how(result)}; ± is half of a 95 % interval"
+    ]
+    if found := result.protocol.get("corruption"):
+        what = "observed frames" if result.predicted else "encoded frames"
+        words = from_json(Corruption, found).words
+        notes.append(f"{what} are corrupted ({words}), and scores are against clean ones")
+    if result.codec is not None:
+        notes += _codec_notes(result.codec)
     if not result.complete:
         used, there = result.data.sequences, result.data.available
         notes.append(
@@ -91,3 +94,29 @@ def _notes(result: Result) -> list[str]:
     notes += [f"{key} is left out: {reason}" for key, reason in result.omitted.items()]
     notes += [f"protocol: {note}" for note in result.notes]
     return notes + [f"data: {note}" for note in result.data.notes]
+
+
+def _how(result: Result) -> str:
+    if not result.predicted:
+        return "context and horizon, encoded and decoded"
+    samples = result.protocol["samples"]
+    best_by = " and ".join(result.protocol["best_by"])
+    return {
+        "single": "one future per sequence",
+        "mean": f"mean of {samples} samples",
+        "best-of": f"best of {samples} samples by {best_by}, each for itself; else their mean",
+    }[result.protocol["reduce"]]
+
+
+def _codec_notes(codec: CodecInfo) -> list[str]:
+    """What the codes take, and how each level is used."""
+    number = f"{len(codec.levels)} of {codec.available} levels"
+    total = (
+        f"codes: {number}, {codec.bits_per_frame:,.6g} bits per frame, {codec.compression:.4g} "
+        f"times fewer than frames of 8 bits ({codec.raw_bits_per_frame:,.6g})"
+    )
+    return [total] + [
+        f"level {place}: {level.used:,} of {level.values:,} values used, perplexity "
+        f"{level.perplexity:.4g}, {level.bits_per_frame:,.6g} bits per frame"
+        for place, level in enumerate(codec.levels, start=1)
+    ]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from framecast.config import Config
 from framecast.evaluation.statistics import Comparison, Summary
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Row(Config):
     values: dict[str, Interval]
     """Mean over frames and sequences, by metric."""
     curves: dict[str, list[Interval]]
-    """Mean over sequences for each frame of the horizon, by metric."""
+    """Mean over sequences for each scored frame, by metric."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,36 @@ class DataInfo(Config):
 
 
 @dataclass(frozen=True)
+class LevelInfo(Config):
+    """How one level of a codec's tokens was used, over all frames that were encoded."""
+
+    values: int
+    """How many values a token can take."""
+    used: int
+    """How many of them occurred."""
+    perplexity: float
+    """exp of the entropy of their frequencies: as many values would be used, were all equal."""
+    bits_per_frame: float
+    """Bits of the level's tokens, each in the fewest whole bits that hold its range."""
+
+
+@dataclass(frozen=True)
+class CodecInfo(Config):
+    """What frames became when they were encoded."""
+
+    bits_per_frame: float
+    """Of all levels that were decoded."""
+    raw_bits_per_frame: float
+    """Eight bits for every pixel and channel of the data."""
+    compression: float
+    """The latter divided by the former."""
+    levels: list[LevelInfo]
+    """The levels that were decoded, from coarse to fine."""
+    available: int
+    """Levels that the codec has."""
+
+
+@dataclass(frozen=True)
 class RunInfo(Config):
     """How it was computed."""
 
@@ -129,7 +159,8 @@ class RunInfo(Config):
     seconds: float
     """From first to last sequence, all in all."""
     frames_per_second: float
-    """Frames that the model predicted, over all samples, per second of predicting."""
+    """Frames that the model predicted, over all samples, per second of predicting; or that it
+    encoded and decoded."""
     versions: dict[str, str]
     """Of framecast and of the libraries that matter."""
     command: str | None = None
@@ -161,7 +192,10 @@ class Result(Config):
     rows: list[Row]
     """The model first, then its samples reduced otherwise, then the baselines."""
     against_copy_last: dict[str, Difference] = field(default_factory=dict)
-    """Model minus copy-last, by metric; left out where a score is not finite."""
+    """Model minus copy-last, by metric; left out where a score is not finite, and empty for
+    reconstructions, which are not compared with it."""
+    codec: CodecInfo | None = None
+    """What the frames were coded into, where they were encoded and decoded."""
 
     @property
     def name(self) -> str:
@@ -172,6 +206,11 @@ class Result(Config):
     def complete(self) -> bool:
         """Whether all sequences of the protocol were used."""
         return self.data.sequences == self.data.available
+
+    @property
+    def predicted(self) -> bool:
+        """Whether frames were predicted, rather than encoded and decoded."""
+        return self.protocol.get("task", "predict") == "predict"
 
 
 def _finite(value: float) -> float | None:

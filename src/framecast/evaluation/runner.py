@@ -1,4 +1,8 @@
-"""Evaluate a model under a protocol, sequence after sequence, in memory that does not grow."""
+"""Evaluate a model under a protocol, sequence after sequence, in memory that does not grow.
+
+Every evaluation has two parts, the model's frames and what they are compared with, which a
+prediction and a reconstruction fill in their own way.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,20 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from framecast.codec import Codec
 from framecast.evaluation import results_folder
 from framecast.evaluation.events import EVENTS
 from framecast.evaluation.protocol import Protocol
+from framecast.evaluation.reconstruction import CodeTally, reconstruct
 from framecast.evaluation.reduction import otherwise, reduced
 from framecast.evaluation.result import Difference, Result
-from framecast.evaluation.scoring import Futures, Keep, score_model, score_still
+from framecast.evaluation.scoring import Futures, Keep, score_frames, score_model, score_still
 from framecast.evaluation.statistics import paired_bootstrap
 from framecast.evaluation.strips import Strip, shown
 from framecast.evaluation.tally import Tally
 from framecast.evaluation.task import Batch, Task
 from framecast.model import Model, Options
 
-COPY_LAST, CONTEXT_MEAN = "copy-last", "context-mean"
+COPY_LAST, CONTEXT_MEAN, CORRUPTED = "copy-last", "context-mean", "corrupted frames"
 Progress = Callable[[int, int], None]
 """Called with the numbers of sequences done and in all."""
 
@@ -42,12 +50,14 @@ def evaluate(
 ) -> Result:
     """Predict the sequences of a protocol and score them, with baselines beside.
 
-    The baselines are the last observed frame and the mean of the observed frames, repeated. A
-    sample's random stream is named by `seed`, the sequence's number in the dataset and the sample's
-    number, so that `batch` and `limit` change no prediction (but for rounding).
+    The baselines are the last observed frame and the mean of the observed frames, repeated; where
+    observed frames are corrupted, those of the model are. A reconstruction has none, but the
+    corrupted frames themselves where they are. A sample's random stream is named by `seed`, the
+    sequence's number in the dataset and the sample's number, so that `batch` and `limit` change no
+    prediction (but for rounding).
 
     Args:
-        model: Is moved to `device`.
+        model: Is moved to `device`. A `Codec` where the protocol's task is to reconstruct.
         protocol: From `protocol.find`, or of your own. A published one with changed fields is
             reported under a name that says so.
         root: Where the data lies; None where the protocol's data says it or needs no place.
@@ -93,7 +103,6 @@ def evaluate(
 @dataclass
 class _Run:
     task: Task
-    tallies: list[Tally] = field(init=False)
     strips: list[Strip] = field(default_factory=list)
     shape: torch.Size | None = None
     """Channels, height and width of the first sequence: a picture shows frames of one size."""
@@ -108,22 +117,46 @@ class _Run:
         if self.task.several:
             how = "mean" if protocol.reduce == "best-of" else "best"
             self.other = Tally(f"{kind}, {how} of {protocol.samples}", "reduction")
-        self.copied, self.averaged = Tally(COPY_LAST, "baseline"), Tally(CONTEXT_MEAN, "baseline")
-        some = (self.model, self.other, self.copied, self.averaged)
-        self.tallies = [tally for tally in some if tally is not None]
+        self.codes: CodeTally | None = None
+        names = [COPY_LAST, CONTEXT_MEAN]
+        if protocol.task == "reconstruct":
+            self.codes = CodeTally(protocol.levels)
+            names = [] if protocol.corruption is None else [CORRUPTED]
+        self.baselines = {name: Tally(name, "baseline") for name in names}
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """The lines of the result, in its order."""
+        some = (self.model, self.other, *self.baselines.values())
+        return [tally for tally in some if tally is not None]
 
     def add(self, batch: Batch) -> None:
-        """Predict and score a batch."""
-        task, protocol = self.task, self.task.protocol
-        context, truth = batch.context.frames, batch.truth
+        """Predict or reconstruct a batch, and score it."""
+        task, truth = self.task, batch.truth
         nothing, shape = Keep((), ()), truth.frames.shape[-3:]
         self.shape = self.shape or shape
         alike = shape == self.shape
         keep = shown(batch.sequences, task.used, truth.length) if alike else nothing
+        if self.codes is None:
+            futures = self._predicted(batch, keep)
+            beside = self._still(batch)
+        else:
+            futures = self._reconstructed(batch, keep, self.codes)
+            beside = dict.fromkeys(self.baselines, batch.context.frames)
+            for name, frames in beside.items():
+                given = score_frames(frames, truth, task.columns, nothing)
+                self._count(self.baselines[name], given)
+        self._count(self.model, futures)
+        self.done += len(batch.sequences)
+        self.predicting += futures.seconds
+        self.strips += Strip.of(batch, keep, futures.kept, task.source, beside)
+
+    def _predicted(self, batch: Batch, keep: Keep) -> Futures:
+        task, protocol = self.task, self.task.protocol
         futures = score_model(
             task.model,
             batch.context,
-            truth,
+            batch.truth,
             task.columns,
             samples=protocol.samples,
             rows=task.batch,
@@ -132,17 +165,28 @@ class _Run:
             options=task.options,
             keep=keep,
         )
-        last, mean = context[:, -1], context.mean(1)
-        copied = score_still(last, truth, task.columns, nothing)
-        self._count(self.copied, copied)
-        self._count(self.averaged, score_still(mean, truth, task.columns, nothing))
-        self._count(self.model, futures)
         if self.other is not None:
             scores = {k: v for k, v in futures.scores.items() if k != EVENTS}
             self.other.add(otherwise(scores, protocol, task.columns.directions))
-        self.done += len(batch.sequences)
-        self.predicting += futures.seconds
-        self.strips += Strip.of(batch, keep, futures.kept, task.source)
+        return futures
+
+    def _still(self, batch: Batch) -> dict[str, Float[Tensor, "b t c h w"]]:
+        """Score the baselines of a prediction; those that pictures show come back."""
+        context, truth = batch.context.frames, batch.truth
+        last, mean = context[:, -1], context.mean(1)
+        for name, frame in ((COPY_LAST, last), (CONTEXT_MEAN, mean)):
+            scores = score_still(frame, truth, self.task.columns, Keep((), ()))
+            self._count(self.baselines[name], scores)
+        return {COPY_LAST: last[:, None].expand_as(truth.frames)}
+
+    def _reconstructed(self, batch: Batch, keep: Keep, codes: CodeTally) -> Futures:
+        task, codec = self.task, self.task.model
+        assert isinstance(codec, Codec)  # `Task.of` has seen to it
+        found = reconstruct(
+            codec, batch.context, batch.truth, task.columns, levels=codes.levels, keep=keep
+        )
+        codes.add(found.codes)
+        return found.futures
 
     def _count(self, tally: Tally, futures: Futures) -> None:
         scores = dict(futures.scores)
@@ -163,7 +207,9 @@ class _Run:
     def result(self, draft: Result) -> Result:
         """The draft with all figures."""
         task = self.task
-        frames = self.done * task.protocol.lengths()[1] * (task.protocol.samples or 1)
+        context, horizon = task.protocol.lengths()
+        length = horizon if self.codes is None else context + horizon
+        frames = self.done * length * (task.protocol.samples or 1)
         seconds = time.perf_counter() - self.begun
         speed = frames / max(self.predicting, 1e-9)
         return replace(
@@ -171,10 +217,13 @@ class _Run:
             run=replace(draft.run, seconds=seconds, frames_per_second=speed),
             rows=[tally.row(task.columns.events, task.seed) for tally in self.tallies],
             against_copy_last=self._compared(),
+            codec=None if self.codes is None else self.codes.info(),
         )
 
     def _compared(self) -> dict[str, Difference]:
-        ours, theirs = self.model.each(), self.copied.each()
+        if COPY_LAST not in self.baselines:
+            return {}
+        ours, theirs = self.model.each(), self.baselines[COPY_LAST].each()
         found = {}
         for metric in self.task.columns.computed:
             pair = ours[metric.key], theirs[metric.key]

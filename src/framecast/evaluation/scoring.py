@@ -100,6 +100,13 @@ def score_still(frame: Float[Tensor, "b c h w"], truth: Clip, score: Score, keep
     return _joined([_score(repeat(Step(frame[None]), truth.length), truth, score, keep)])
 
 
+def score_frames(
+    frames: Float[Tensor, "b t c h w"], truth: Clip, score: Score, keep: Keep
+) -> Futures:
+    """Score given frames, one for each of the true ones."""
+    return _joined([_score((Step(f[None]) for f in frames.unbind(1)), truth, score, keep)])
+
+
 def _portions(samples: int | None, most: int) -> Iterator[tuple[int, int | None]]:
     """(first sample, number of samples) of each portion."""
     if samples is None:

@@ -1,6 +1,6 @@
 """The few predictions that a result shows as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -20,26 +20,42 @@ class Strip:
     """Frames of one sequence that go below each other."""
 
     name: str  # of the sequence
-    last: Float[Tensor, "c h w"]  # the last observed frame, which copy-last predicts
-    frames: tuple[int, ...]  # frames of the horizon that are shown, from 0
+    frames: tuple[int, ...]  # scored frames that are shown, from 0
     truth: Float[Tensor, "t c h w"]
     model: Float[Tensor, "t c h w"]  # sample 0, clipped to [0, 1]
+    beside: Mapping[str, Float[Tensor, "t c h w"]]  # what the model is compared with, by name
 
     @staticmethod
     def of(
-        batch: Batch, keep: Keep, kept: Float[Tensor, "k t c h w"] | None, source: Source
+        batch: Batch,
+        keep: Keep,
+        kept: Float[Tensor, "k t c h w"] | None,
+        source: Source,
+        beside: Mapping[str, Float[Tensor, "b t2 c h w"]],
     ) -> "list[Strip]":
-        """The strips of a batch: `kept` holds the predictions of `keep`."""
+        """The strips of a batch.
+
+        Args:
+            batch: What was predicted or reconstructed.
+            keep: Which of it is shown.
+            kept: The model's frames of `keep`; None for no strips.
+            source: Names the sequences.
+            beside: Frames for all scored ones, by name.
+        """
         if kept is None:
             return []
-        context, truth = batch.context.frames.cpu(), batch.truth.frames.cpu()
+        shown_frames = list(keep.frames)
+
+        def picked(frames: Tensor, place: int) -> Tensor:
+            return frames[place, shown_frames].cpu()
+
         return [
             Strip(
                 source.name(batch.sequences[place]),
-                context[place, -1].clone(),
                 keep.frames,
-                truth[place, list(keep.frames)],
+                picked(batch.truth.frames, place),
                 model,
+                {name: picked(frames, place) for name, frames in beside.items()},
             )
             for place, model in zip(keep.sequences, kept, strict=True)
         ]

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +19,7 @@ from framecast.data.windows import Windows
 from framecast.errors import ConfigError, DataError, FramecastError
 from framecast.evaluation.columns import Columns
 from framecast.evaluation.protocol import Protocol, settled, trained_data
+from framecast.evaluation.reconstruction import check_codec
 from framecast.evaluation.result import (
     FORMAT_VERSION,
     DataInfo,
@@ -38,8 +39,8 @@ class Batch:
     """Some sequences of one size."""
 
     sequences: tuple[int, ...]  # numbers in the dataset
-    context: Clip
-    truth: Clip
+    context: Clip  # what the model is given, corrupted where the protocol says so
+    truth: Clip  # clean frames to score against: those that follow, or of a reconstruction the same
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
@@ -117,14 +118,15 @@ class Task:
 
     def batches(self) -> Iterator[Batch]:
         """The sequences in order, those of one size together."""
-        context, _ = self.protocol.lengths()
+        corrupt = self.protocol.corruption
         size = max(1, self.batch // (self.protocol.samples or 1))
         for keys in Sequential(len(self.source), size, self.used):
             for same in _by_shape(keys, _items(self.source, keys)):
                 clip = collate([item for _, item in same])
                 self._check_values(clip, same[0][0][1])
                 numbers = tuple(index for (_, index), _ in same)
-                yield Batch(numbers, *clip.split(context))
+                given, truth = self._parts(clip)
+                yield Batch(numbers, given if corrupt is None else corrupt(given, numbers), truth)
 
     def draft(self, device: torch.device | str, command: str | None) -> Result:
         """The result, all but the figures."""
@@ -166,10 +168,15 @@ class Task:
             )
         return notes
 
+    def _parts(self, clip: Clip) -> tuple[Clip, Clip]:
+        """What the model is given of clips, and what its frames are compared with."""
+        if self.protocol.task == "reconstruct":
+            return clip, clip
+        return clip.split(self.protocol.lengths()[0])
+
     def _check_frames(self) -> None:
         """Let the model look at the first clip, and compare it with the protocol."""
         protocol = self.protocol
-        context, horizon = protocol.lengths()
         clip = self.source[(0, 0)]
         _, channels, height, width = clip.frames.shape
         for what, said, found in (
@@ -178,14 +185,18 @@ class Task:
         ):
             if said not in (None, found):
                 raise DataError(f"{protocol.name} has {what} {said}, but the data has {found}")
-        first = collate([clip]).split(context)[0]
+        given, _ = self._parts(collate([clip]))
         try:
-            self.model.stream(
-                first, horizon, samples=protocol.samples, seed=self.seed, options=self.options
-            )
+            if protocol.task == "reconstruct":
+                check_codec(self.model, given, protocol.levels, self.options)
+            else:
+                _, horizon = protocol.lengths()
+                self.model.stream(
+                    given, horizon, samples=protocol.samples, seed=self.seed, options=self.options
+                )
         except FramecastError as error:
             raise ConfigError(
-                f"{protocol.name} gives {context} frames of {height}x{width} with {channels} "
+                f"{protocol.name} gives {given.length} frames of {height}x{width} with {channels} "
                 f"channel{'s' if channels > 1 else ''}: {error}"
             ) from None
 
@@ -215,13 +226,13 @@ def versions() -> dict[str, str]:
     return {"framecast": framecast.__version__, "python": platform.python_version(), **known}
 
 
-def _items(source: Source, keys: list[tuple[int, int]]) -> list[Clip]:
+def _items(source: Source, keys: list[tuple[int, int]]) -> Sequence[Clip]:
     many = getattr(source, "__getitems__", None)
     return [source[key] for key in keys] if many is None else many(keys)
 
 
 def _by_shape(
-    keys: list[tuple[int, int]], clips: list[Clip]
+    keys: list[tuple[int, int]], clips: Sequence[Clip]
 ) -> Iterator[list[tuple[tuple[int, int], Clip]]]:
     pairs = zip(keys, clips, strict=True)
     for _, same in groupby(pairs, key=lambda pair: pair[1].frames.shape):

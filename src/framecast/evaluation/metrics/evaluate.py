@@ -7,7 +7,7 @@ from types import MappingProxyType
 from jaxtyping import Float
 from torch import Tensor
 
-from framecast.evaluation.metrics import lpips, pixel, ssim
+from framecast.evaluation.metrics import location, lpips, pixel, ssim
 from framecast.evaluation.metrics.features import Network
 from framecast.evaluation.metrics.lpips import Version
 from framecast.evaluation.metrics.sets import Metric, MetricSet, Variant, Weights
@@ -32,6 +32,7 @@ FUNCTIONS: Mapping[Variant, Callable[[Tensor, Tensor], Tensor]] = MappingProxyTy
         "ssim-uniform-range1": ssim.ssim_uniform_range1,
         "ssim-uniform-range2": ssim.ssim_uniform_range2,
         "ssim-uint8": ssim.ssim_uint8,
+        "centroid": location.centroid_distance,
     }
 )
 """The definitions that need no weights."""

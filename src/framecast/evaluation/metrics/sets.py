@@ -23,6 +23,7 @@ Variant = Literal[
     "ssim-uniform-range1",
     "ssim-uniform-range2",
     "ssim-uint8",
+    "centroid",
     "lpips",
     "lpips-unscaled",
 ]
@@ -117,7 +118,12 @@ LPIPS = Metric(
     needs_weights="lpips-alex",
 )
 
+CENTROID = Metric(
+    "centroid", "centroid distance", "centroid", "px", higher_is_better=False, clip=True
+)
+
 STANDARD = MetricSet("standard", (MSE, MAE, PSNR, SSIM, LPIPS))
+STANDARD_LOCATION = MetricSet("standard+location", (*STANDARD.metrics, CENTROID))
 OPENSTL = MetricSet(
     "openstl",
     (
@@ -156,6 +162,9 @@ STIP = MetricSet(
 )
 
 SETS: Mapping[str, MetricSet] = MappingProxyType(
-    {metric_set.name: metric_set for metric_set in (STANDARD, OPENSTL, PREDRNN, SVG, STIP)}
+    {
+        metric_set.name: metric_set
+        for metric_set in (STANDARD, STANDARD_LOCATION, OPENSTL, PREDRNN, SVG, STIP)
+    }
 )
 """All sets by name."""
