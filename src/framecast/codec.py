@@ -8,10 +8,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from framecast import pictures
 from framecast.clip import Clip
 from framecast.errors import FramecastError
 from framecast.model import Model, evaluating
-from framecast.tokens import Codes, Grid, bits_of
+from framecast.pictures import Panel
+from framecast.tokens import Codes, Grid, Usage, bits_of
+
+FRAMES_SHOWN = 4
+"""Most frames of a clip that `inspect` shows."""
 
 
 class Codec(Model):
@@ -88,3 +93,34 @@ class Codec(Model):
         with torch.no_grad(), evaluating(self):
             frames = self.render(codes.levels[:count])
         return Clip(self.restored(frames, codes.frame).clamp(0, 1))
+
+    def inspect(self, clip: Clip) -> list[Panel]:
+        """Frames as they come back from more and more levels, and how often each token occurs.
+
+        Args:
+            clip: `1 t c h w`; t is a multiple of `block`.
+
+        Returns:
+            The clip; its reconstructions from the first level, the first two and so on, with the
+            squared error summed over the pixels of a frame; and a histogram of each level's tokens.
+
+        Raises:
+            ValueError: if the frames are not what the model expects.
+        """
+        codes = self.encode(clip)
+        shown = pictures.spread(clip.length, FRAMES_SHOWN)
+        numbers = ", ".join(map(str, shown))
+        original = pictures.row(clip.frames[0, shown])
+        panels = [Panel(f"original, frames {numbers}", original, (0, 1))]
+        for count in range(1, len(codes.levels) + 1):
+            decoded = self.decode(codes, count).frames
+            error = (decoded - clip.frames).square().sum((2, 3, 4)).mean()
+            levels = "level 1" if count == 1 else f"levels 1 to {count}"
+            image = pictures.row(decoded[0, shown])
+            panels.append(Panel(f"from {levels}, MSE {error:.4g}", image, (0, 1)))
+        for number, (level, values) in enumerate(zip(codes.levels, codes.values, strict=True), 1):
+            usage = Usage.of(level, values)
+            title = f"level {number}: {usage.used} of {values} used"
+            title += f", perplexity {usage.perplexity:.3g}"
+            panels.append(Panel(title, pictures.bars(usage.counts.numpy()), (0, 1)))
+        return panels

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -27,6 +28,8 @@ _CONTEXT, _PREDICTION = (96, 110, 125), (198, 80, 40)
 _SMALLEST, _LARGEST = 64, 192  # width of a frame on a picture
 _SHRUNK = 96  # width to which a larger frame is shrunk before frames are left out
 _HIGH = 1800  # height that all rows together keep to, if they can
+_LINE = 2  # between frames of a panel
+_BARS = (256, 96)  # width and height of bars, in pixels
 _LABEL = 240  # widest names of rows; longer ones are cut
 
 Numbers = Sequence[float | int] | np.ndarray
@@ -218,6 +221,34 @@ def heat_map(
     draw.text((0, map_.height + 21), low, _INK, font)
     draw.text((width, map_.height + 21), high, _INK, font, anchor="ra")
     return image
+
+
+def row(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "c h w2"]:
+    """Frames side by side, as the image of a panel; a thin gray line divides them.
+
+    Of frames with other than one or three channels, the first is shown.
+    """
+    visible = frames if frames.shape[1] in (1, 3) else frames[:, :1]
+    line = visible.new_full((*visible.shape[1:3], _LINE), 0.5)
+    parts = [part for frame in visible for part in (line, frame)]
+    return torch.cat(parts[1:], -1)
+
+
+def bars(values: Float[np.ndarray, "n"] | Int64[np.ndarray, "n"]) -> Float[np.ndarray, "1 h w"]:
+    """Values from 0 up as dark bars on white, the largest at full height: the image of a panel.
+
+    Where there are too many for the width, neighbours are added up.
+    """
+    most, height = _BARS
+    starts = np.arange(min(len(values), most)) * len(values) // min(len(values), most)
+    heights = np.add.reduceat(values.astype(np.float64), starts)
+    tall = np.ceil(heights / (heights.max() or 1.0) * height)
+    dark = np.arange(height)[::-1, None] < tall
+    wide = most // len(heights)
+    image = np.repeat(np.where(dark, 0.2, 1.0), wide, axis=1)
+    if wide > _LINE + 1:
+        image[:, wide - 1 :: wide] = 1.0
+    return image[None]
 
 
 def panels(shown: Sequence[Panel]) -> Image.Image:
