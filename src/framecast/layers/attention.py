@@ -18,8 +18,10 @@ from torch.nn.attention.bias import causal_lower_right
 
 HEAD_MULTIPLE = 16
 """Head sizes are filled up with zeros to a multiple of this, which processors multiply faster."""
-SCORES = 2**24
-"""How many scores are held at once where there is no fused kernel."""
+SCORES = 2**20
+"""How many scores are held at once without a fused kernel: what a CPU's caches hold."""
+SCORES_ELSEWHERE = 2**26
+"""The same on other devices, which want more at once."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,22 @@ def attend_by_rows(
     causal: bool = False,
 ) -> Attended:
     """As `attend`, some queries at a time by plain products, in single precision at least."""
-    rows = max(1, SCORES // (query.shape[0] * query.shape[1] * key.shape[2]))
-    parts = []
+    dtype = query.dtype
+    limit = SCORES if query.device.type == "cpu" else SCORES_ELSEWHERE
+    rows = max(1, limit // (query.shape[0] * query.shape[1] * key.shape[2]))
+    query, key, value = wide(query) * scale, wide(key), wide(value)
+    found, log_sums = torch.empty_like(query), query.new_empty(query.shape[:3])
     for start in range(0, query.shape[2], rows):
-        scores = wide(query[:, :, start : start + rows]) @ wide(key).transpose(2, 3) * scale
+        some = slice(start, start + rows)
+        scores = query[:, :, some] @ key.transpose(2, 3)
         if causal:
             hidden = torch.ones_like(scores[0, 0], dtype=torch.bool).triu(start + 1)
-            scores = scores.masked_fill(hidden, -math.inf)
-        parts.append((scores.softmax(-1) @ wide(value), scores.logsumexp(-1)))
-    found, log_sum = (torch.cat(part, 2) for part in zip(*parts, strict=True))
-    return Attended(found.to(query.dtype), log_sum)
+            scores.masked_fill_(hidden, -math.inf)
+        peak = scores.amax(-1, keepdim=True)
+        total = scores.sub_(peak).exp_().sum(-1, keepdim=True)
+        found[:, :, some] = (scores @ value).div_(total)
+        log_sums[:, :, some] = total.log_().add_(peak).squeeze(-1)
+    return Attended(found.to(dtype), log_sums)
 
 
 def wide(x: Tensor) -> Tensor:

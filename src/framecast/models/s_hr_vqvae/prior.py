@@ -9,17 +9,31 @@ Reference:
     Variational Autoencoder for Video Prediction, section 4.2.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional
 
 from framecast.config import Config
 from framecast.errors import ConfigError
-from framecast.layers.attention import CausalAttention
+from framecast.layers.autoregressive import (
+    Draw,
+    Rule,
+    Sampler,
+    cached,
+    default_sampler,
+    fixed_point,
+    naive,
+)
 from framecast.layers.typed import Layers
+from framecast.models.s_hr_vqvae.prior_cache import LayerCache, LayerReplay
+from framecast.models.s_hr_vqvae.prior_net import LayerNet
+from framecast.noise import Noise
+
+Lookup = Callable[[Int64[Tensor, "*b k h w"]], Float[Tensor, "*b k d h w"]]
+"""Codewords of the first k layers' local indices; a layer's depend on those of the layers above."""
 
 
 @dataclass(frozen=True)
@@ -43,91 +57,13 @@ class PriorConfig(Config):
             raise ConfigError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
 
 
-class CausalConv3d(nn.Conv3d):
-    """A 3×3×3 convolution over frames t−2, t−1 and t, and all of their places."""
+@dataclass(frozen=True)
+class Drawn:
+    """The indices of one frame."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        """Make weight and bias."""
-        super().__init__(inputs, outputs, 3, padding=(0, 1, 1))
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        """Maps `b c t h w` to as many frames; what is before the first one is zero."""
-        return functional.conv3d(
-            functional.pad(input, (0, 0, 0, 0, 2, 0)), self.taps(), self.bias, padding=(0, 1, 1)
-        )
-
-    def taps(self) -> Tensor:
-        """The weight that acts, `outputs inputs 3 3 3`."""
-        return self.weight
-
-
-class MaskedConv3d(CausalConv3d):
-    """A causal convolution whose frame t is causal in raster order too.
-
-    What the mask hides never acts, gets no gradient, and starts as zero.
-    """
-
-    mask: Tensor
-
-    def __init__(self, inputs: int, outputs: int, *, own: bool) -> None:
-        """Make the mask; `own` tells whether a position sees itself."""
-        super().__init__(inputs, outputs)
-        mask = torch.ones(3, 3, 3)
-        mask[2].view(-1)[5 if own else 4 :] = 0
-        self.register_buffer("mask", mask, persistent=False)
-        with torch.no_grad():
-            self.weight.mul_(mask)
-
-    def taps(self) -> Tensor:
-        """The weight without what the mask hides."""
-        return self.weight * self.mask
-
-
-class LayerNet(nn.Module):
-    """The network of one layer."""
-
-    def __init__(self, config: PriorConfig, codewords: int, width: int, *, given: bool) -> None:
-        """Make the layers; `given` tells whether there are layers to be conditioned on."""
-        super().__init__()
-        hidden = config.hidden
-        self.conditioning = CausalConv3d(width, hidden) if given else None
-        self.convolutions = Layers[MaskedConv3d](
-            MaskedConv3d(hidden if i else width, hidden, own=i > 0)
-            for i in range(config.convolutions)
-        )
-        self.attention = CausalAttention(hidden, config.heads)
-        self.output = nn.Linear(hidden, codewords)
-
-    def forward(self, own: Tensor, given: Tensor, first: int) -> Tensor:
-        """Logits `b u m h w` of frames from `first` on.
-
-        Args:
-            own: The layer's codewords, `b d t h w`.
-            given: The sum of the codewords of the layers before it, of the same shape.
-            first: The first frame that is asked for.
-        """
-        head, *tail = self.convolutions
-        x = head(own)
-        if self.conditioning is not None:
-            x = x + self.conditioning(given)
-        for convolution in tail:
-            x = x + convolution(functional.relu(x))
-        height, width = x.shape[-2:]
-        places = x.permute(0, 2, 3, 4, 1).flatten(1, 3)
-        skipped = first * height * width
-        found = self.attention(normalised(places), skipped)
-        logits = self.logits(places[:, skipped:] + found)
-        return logits.unflatten(1, (-1, height, width)).permute(0, 1, 4, 2, 3)
-
-    def logits(self, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b n m"]:
-        """The 1×1 output, never in half precision."""
-        with torch.autocast(x.device.type, enabled=False):
-            return self.output(functional.relu(x).to(self.output.weight.dtype))
-
-
-def normalised(x: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
-    """Each position to mean 0 and variance 1 over its channels."""
-    return functional.layer_norm(x, x.shape[-1:])
+    indices: Int64[Tensor, "r n h w"]  # rows are (s b)
+    log_prob: Float[Tensor, " r"]  # nats of all layers together, by the untempered prior
+    passes: int  # evaluations of a network that had to wait for one another, over all layers
 
 
 class STPixelCNN(nn.Module):
@@ -143,8 +79,16 @@ class STPixelCNN(nn.Module):
             width: Channels of a codeword, D.
         """
         super().__init__()
+        self.codewords = codewords
         self.nets = Layers[LayerNet](
-            LayerNet(config, codewords, width, given=config.cross_layer and i > 0)
+            LayerNet(
+                config.hidden,
+                config.convolutions,
+                config.heads,
+                codewords,
+                width,
+                given=config.cross_layer and i > 0,
+            )
             for i in range(layers)
         )
 
@@ -160,11 +104,124 @@ class STPixelCNN(nn.Module):
             codewords: The codewords e^i of every layer.
             first: The first frame whose logits are asked for; `u = t - first` are given.
         """
-        volume = codewords.permute(0, 2, 3, 1, 4, 5)
-        given = torch.zeros_like(volume[:, 0])
-        logits = []
-        for net, own in zip(self.nets, volume.unbind(1), strict=True):
-            flat = (part.contiguous(memory_format=torch.channels_last_3d) for part in (own, given))
-            logits.append(net(*flat, first))
-            given = given + own
-        return torch.stack(logits, 2)
+        pairs = zip(self.nets, volumes(codewords), strict=True)
+        return torch.stack([net(own, given, first) for net, (own, given) in pairs], 2)
+
+    def generate(
+        self,
+        context: Float[Tensor, "b t n d h w"],
+        horizon: int,
+        lookup: Lookup,
+        noise: Noise,
+        *,
+        samples: int | None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        sampler: Sampler = "auto",
+    ) -> Iterator[Drawn]:
+        """Draw the indices of frame after frame: of layer 1, then of layer 2 given those, ….
+
+        Memory grows with the horizon by keys and values alone, except with `naive`.
+
+        Args:
+            context: Codewords of the observed frames.
+            horizon: How many frames.
+            lookup: Codewords of the local indices of the first k layers, at any leading axes.
+            noise: A stream per row; one Gumbel draw per frame, for all layers.
+            samples: Futures per sequence, as many as `noise` has; None for the likeliest indices,
+                one row per sequence.
+            temperature: Divides the logits of samples.
+            top_k: Samples are drawn among the k likeliest values of an index; None for all.
+            sampler: Which sampler; all of them draw the same.
+        """
+        rule = Rule(temperature, top_k)
+        rows = samples or 1
+        chosen = default_sampler(context.device) if sampler == "auto" else sampler
+        kind = LayerReplay if chosen == "naive" else LayerCache
+        with torch.no_grad(), torch.autocast(context.device.type, enabled=False):
+            pairs = zip(self.nets, volumes(context), strict=True)
+            layers = [kind(net, own, given, rows) for net, (own, given) in pairs]
+        last = context[:, -1].repeat(rows, 1, 1, 1, 1)
+        shape = (len(self.nets), *context.shape[-2:], self.codewords)
+        for _ in range(horizon):
+            drawn = None
+            if samples is not None:
+                drawn = noise.gumbel(*shape).flatten(0, 1).flatten(2, 3).to(last)
+            with torch.no_grad(), torch.autocast(context.device.type, enabled=False):
+                frame, last = _frame(layers, last, lookup, drawn, rule, chosen)
+            yield frame
+
+
+def volumes(codewords: Float[Tensor, "b t n d h w"]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each layer: its codewords, and the sum of those of the layers before, `b d t h w`."""
+    given = torch.zeros_like(codewords[:, :, 0])
+    for own in codewords.unbind(2):
+        yield _channels_last(own), _channels_last(given)
+        given = given + own
+
+
+def _channels_last(frames: Float[Tensor, "b t d h w"]) -> Float[Tensor, "b d t h w"]:
+    """The memory format that convolutions are fastest in."""
+    return frames.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
+
+
+def _frame(
+    layers: Sequence[LayerCache | LayerReplay],
+    last: Float[Tensor, "r n d h w"],
+    lookup: Lookup,
+    noise: Float[Tensor, "r n p m"] | None,
+    rule: Rule,
+    sampler: Sampler,
+) -> tuple[Drawn, Float[Tensor, "r n d h w"]]:
+    """The frame after `last`, and its codewords."""
+    size = last.shape[-2:]
+    indices = last.new_zeros((len(last), 0, *size), dtype=torch.int64)
+    given = torch.zeros_like(last[:, 0])
+    draws, codewords = [], []
+    for i, layer in enumerate(layers):
+        candidates = _candidates(lookup, indices, layer.net.output.out_features)
+        layer.begin(given, candidates)
+        draw = _draw(sampler, layer, _nearest(candidates, last[:, i]), noise, i, rule)
+        codewords.append(layer.finish(draw.tokens))
+        draws.append(draw)
+        given = given + codewords[-1]
+        indices = torch.cat([indices, draw.tokens.view(-1, 1, *size)], 1)
+    log_prob = torch.stack([draw.log_prob for draw in draws]).sum(0)
+    passes = sum(draw.passes for draw in draws)
+    return Drawn(indices, log_prob, passes), torch.stack(codewords, 1)
+
+
+def _draw(
+    sampler: Sampler,
+    layer: LayerCache | LayerReplay,
+    guess: Int64[Tensor, "r p"],
+    noise: Float[Tensor, "r n p m"] | None,
+    number: int,
+    rule: Rule,
+) -> Draw:
+    """One layer's tokens of a frame."""
+    own = None if noise is None else noise[:, number]
+    if isinstance(layer, LayerReplay):
+        return naive(layer, guess, own, rule)
+    return (cached if sampler == "cached" else fixed_point)(layer, guess, own, rule)
+
+
+def _candidates(
+    lookup: Lookup, indices: Int64[Tensor, "r k h w"], values: int
+) -> Float[Tensor, "r p m d"]:
+    """The codewords that the next layer's index can stand for, below the indices so far."""
+    rows, above, *size = indices.shape
+    choices = torch.arange(values, device=indices.device).view(-1, 1, 1, 1)
+    paths = [
+        indices.unsqueeze(1).expand(-1, values, -1, -1, -1),
+        choices.expand(rows, values, 1, *size),
+    ]
+    return lookup(torch.cat(paths, 2))[:, :, above].flatten(3).permute(0, 3, 1, 2).contiguous()
+
+
+def _nearest(
+    candidates: Float[Tensor, "r p m d"], codewords: Float[Tensor, "r d h w"]
+) -> Int64[Tensor, "r p"]:
+    """The candidate that is nearest to what stood at the same place a frame earlier."""
+    there = codewords.flatten(2).transpose(1, 2).unsqueeze(2)
+    return (candidates - there).square().sum(-1).argmin(-1)
