@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framecast.config import Config, from_json, to_json
+from framecast.config import Config, dump, from_json, parse, to_json
 from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError
 from framecast.experiment import Experiment
@@ -17,6 +17,13 @@ from framecast.model import ModelConfig
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.models.copy_last import CopyLastConfig
 from framecast.schedules import Schedule
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def nested(inner):
+    """Lists and tables of what JSON holds."""
+    return st.lists(inner) | st.dictionaries(st.text(), inner)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Outer(Config):
         kind=st.sampled_from(["one", "two"]),
         root=st.one_of(st.none(), st.just(Path("a/b"))),
         pair=st.tuples(st.integers(), st.integers()),
-        many=st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple),
+        many=st.lists(FLOATS).map(tuple),
         inner=st.builds(Inner, x=st.integers()),
         table=st.one_of(st.none(), st.dictionaries(st.text(), st.builds(Inner, x=st.integers()))),
     )
@@ -120,3 +127,35 @@ def test_experiment_checks_its_stages():
         Experiment(CopyLastConfig(), MovingDigits(), 5, 5, {"main": TrainingConfig()})
     with pytest.raises(ConfigError, match="at least 1 frame"):
         Experiment(CopyLastConfig(), MovingDigits(), 0, 5)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_json_cannot_hold_are_not_written(number):
+    """One line that names the place, before anything is written."""
+    experiment = Experiment(
+        ConvLSTMConfig(), MovingDigits(), 5, 7, {"main": TrainingConfig(teacher_forcing=Schedule())}
+    )
+    object.__setattr__(experiment.stages["main"].optimizer, "learning_rate", number)
+    for write in (to_json, dump):
+        with pytest.raises(ConfigError) as caught:
+            write(experiment)
+        assert str(caught.value) == (
+            f"stages.main.optimizer.learning_rate: expected a finite number, got {number}"
+        )
+    with pytest.raises(ConfigError, match=r"about.pair\[1\]: expected a finite number"):
+        dump({"about": {"pair": (1.0, number)}})
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
+def test_numbers_that_json_cannot_hold_are_not_read(text):
+    """Neither Python's words for them nor a number beyond all floats, wherever they stand."""
+    with pytest.raises(ConfigError, match=f"expected finite numbers, got {text}"):
+        parse(f'{{"table": {{"a": [1, {text}]}}}}')
+    assert parse('{"a": [1, -2.5e3]}') == {"a": [1, -2500.0]}
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text() | FLOATS, nested))
+def test_text_round_trip(document):
+    """What is dumped is standard JSON, and is parsed as it was."""
+    assert json.loads(dump(document), parse_constant=pytest.fail) == document
+    assert parse(dump(document)) == document

@@ -11,6 +11,7 @@ import torch
 
 import framecast
 from framecast import folder
+from framecast.digest import of_file
 from framecast.errors import FolderError, FramecastError
 from framecast.model import load
 from framecast.models.convlstm import ConvLSTM, ConvLSTMConfig
@@ -45,7 +46,7 @@ def vouch(path: Path) -> None:
     """Enter a file's new sum and length into the manifest beside it."""
     manifest = path.parent / folder.MANIFEST
     document = json.loads(manifest.read_text())
-    entry = {"bytes": path.stat().st_size, "sha256": folder.sha256(path)}
+    entry = {"bytes": path.stat().st_size, "sha256": of_file(path)}
     document["files"][path.name] = entry
     manifest.write_text(json.dumps(document))
 
@@ -98,7 +99,7 @@ def test_saving_never_replaces_something_else(model, tmp_path):
 
 def test_failing_to_save_keeps_the_old(model, saved, monkeypatch):
     """When the new folder cannot be moved in, the old one is where it was."""
-    before, rename = folder.sha256(saved / folder.WEIGHTS), Path.rename
+    before, rename = of_file(saved / folder.WEIGHTS), Path.rename
 
     def fail(self, target):
         if Path(target) == saved and self.name.startswith(".saved.") and ".old." not in str(self):
@@ -111,7 +112,7 @@ def test_failing_to_save_keeps_the_old(model, saved, monkeypatch):
     with pytest.raises(FolderError, match="No space left"):
         model.save(saved)
     monkeypatch.undo()
-    assert folder.sha256(saved / folder.WEIGHTS) == before
+    assert of_file(saved / folder.WEIGHTS) == before
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
 
 

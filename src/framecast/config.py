@@ -1,12 +1,14 @@
 """Frozen dataclasses as strict JSON, both ways.
 
-Unknown fields, missing fields and wrong types are errors that name the place. A field whose class
+Unknown fields, missing fields, wrong types and numbers that JSON cannot hold (NaN, infinity) are
+errors that name the place. A field whose class
 has subclasses by name (models, datasets, stages) carries `type` in JSON, and its base class's
 `resolve(name)` finds the class.
 """
 
 import builtins
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -33,18 +35,53 @@ class Config:
         raise ConfigError(f"{cls.__name__} has no kinds, so {name!r} cannot be one")
 
 
-def to_json(value: Any) -> Any:
-    """A configuration as plain dictionaries, lists, strings and numbers."""
+def to_json(value: Any, where: str = "") -> Any:
+    """A configuration as plain dictionaries, lists, strings and finite numbers.
+
+    Args:
+        value: A dataclass, or what one may hold.
+        where: Path of `value` in the document, for messages.
+
+    Raises:
+        ConfigError: one line that names the place of a number that is not finite.
+    """
+    inside = f"{where}." if where else ""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        name = getattr(value, "type", "")
-        return {"type": name, **fields} if name else fields
+        names = [field.name for field in dataclasses.fields(value)]
+        fields = {name: to_json(getattr(value, name), inside + name) for name in names}
+        kind = getattr(value, "type", "")
+        return {"type": kind, **fields} if kind else fields
     if isinstance(value, dict):
-        return {str(key): to_json(item) for key, item in value.items()}
+        return {str(key): to_json(item, f"{inside}{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
+        return [to_json(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where or 'the value'}: expected a finite number, got {value}")
+    return str(value) if isinstance(value, Path) else value
+
+
+def dump(value: Any) -> str:
+    """The JSON text of a configuration, or of a document that holds some.
+
+    Raises:
+        ConfigError: one line that names the place of a number that is not finite.
+    """
+    return json.dumps(to_json(value), indent=1, allow_nan=False) + "\n"
+
+
+def parse(text: str) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: if it is no JSON; ConfigError, if a number in it is not finite.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ConfigError(f"expected finite numbers, got {text}")
     return value
 
 

@@ -1,11 +1,11 @@
 """An experiment: a model, the data, and how it is trained. Presets return one."""
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from framecast.clip import DataConfig, Key, Source, Split
 from framecast.config import Config
+from framecast.digest import of_text
 from framecast.errors import ConfigError
 from framecast.model import ModelConfig
 from framecast.stage import StageConfig
@@ -72,7 +72,7 @@ class Joined(Source):
     def fingerprint(self) -> str:
         """Digest of both."""
         sums = self.first.fingerprint() + self.second.fingerprint()
-        return hashlib.sha256(sums.encode()).hexdigest()
+        return of_text(sums)
 
     def name(self, index: int) -> str:
         """What its own source calls the item."""

@@ -6,12 +6,8 @@ not vouch for.
 """
 
 import difflib
-import hashlib
-import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from framecast import digest
+from framecast.atomic import NewFolder
+from framecast.config import dump, parse
 from framecast.errors import FolderError
 from framecast.registry import shipped
 
@@ -59,36 +58,24 @@ def write_verified(
 
     Raises:
         FolderError: if something else stands at `target`, or it cannot be written.
+        ConfigError: if a document holds a number that is not finite.
     """
     if target.exists() and not (target / MANIFEST).is_file() and not _empty(target):
         raise FolderError(f"{target} exists and is not a framecast folder; choose another place")
+    written = {name: dump(document) for name, document in documents.items()}
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise FolderError(f"cannot write {target}: {error.strerror or error}") from None
-    try:
-        for name, named in tensors.items():
-            save_file({key: _plain(tensor) for key, tensor in named.items()}, draft / name)
-        for name, document in documents.items():
-            (draft / name).write_text(_dump(document))
-        for name, text in (texts or {}).items():
-            (draft / name).write_text(text)
-        covered = [draft / name for name in (*tensors, *documents)]
-        files = {p.name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in covered}
-        manifest = {"format_version": FORMAT_VERSION, "files": files}
-        for path in draft.iterdir():
-            sync(path)
-        (draft / MANIFEST).write_text(_dump(manifest))
-        sync(draft / MANIFEST)
-        sync(draft)
-        draft.chmod(0o755)
-        move_in(draft, target)
+        with NewFolder(target) as draft:
+            for name, named in tensors.items():
+                save_file({key: _plain(tensor) for key, tensor in named.items()}, draft / name)
+            for name, text in {**written, **(texts or {})}.items():
+                (draft / name).write_text(text, "utf-8")
+            covered = [draft / name for name in (*tensors, *documents)]
+            files = {path.name: _entry(path) for path in covered}
+            manifest = {"format_version": FORMAT_VERSION, "files": files}
+            (draft / MANIFEST).write_text(dump(manifest), "utf-8")
     except (OSError, SafetensorError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise FolderError(f"cannot write {target}: {reason}") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def verify(folder: Path) -> Json:
@@ -117,7 +104,7 @@ def verify(folder: Path) -> Json:
             raise FolderError(f"{path} is missing or no plain file; copy the folder again")
         if not isinstance(expected, dict) or path.stat().st_size != expected.get("bytes"):
             raise FolderError(f"{path} has another length than it was written with; copy it again")
-        if sha256(path) != expected.get("sha256"):
+        if digest.of_file(path) != expected.get("sha256"):
             raise FolderError(f"{path} does not match its SHA-256 sum; copy the folder again")
     return manifest
 
@@ -160,7 +147,7 @@ def read_json(path: Path) -> Json:
         FolderError: if the file is missing or holds something else.
     """
     try:
-        document = json.loads(path.read_text())
+        document = parse(path.read_text("utf-8"))
     except FileNotFoundError:
         raise FolderError(f"{path.parent} has no {path.name}; it is no framecast folder") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -236,60 +223,16 @@ def fingerprint(folder: Path) -> str:
     """SHA-256 of a model folder's configuration and weights, as hex."""
     files = verify(folder)["files"]
     sums = "".join(files[name]["sha256"] for name in (CONFIG, WEIGHTS))
-    return hashlib.sha256(sums.encode()).hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file in one step: `write` fills a temporary one beside it, which is renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        write(draft)
-        sync(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def move_in(draft: Path, target: Path) -> None:
-    """Put a finished folder in the place of another, which is there until this one is."""
-    if not target.exists():
-        draft.rename(target)
-    else:
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-        target.rename(old / target.name)
-        try:
-            draft.rename(target)
-        except OSError:
-            (old / target.name).rename(target)  # where this fails too, the older one stays in old
-            old.rmdir()
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    sync(target.parent)
+    return digest.of_text(sums)
 
 
 def _empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
+def _entry(path: Path) -> Json:
+    return {"bytes": path.stat().st_size, "sha256": digest.of_file(path)}
+
+
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().cpu().contiguous().clone()
-
-
-def _dump(document: Json) -> str:
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
-
-
-def sync(path: Path) -> None:
-    """Make what was written to a file or folder outlast a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

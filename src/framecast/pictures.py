@@ -1,7 +1,6 @@
 """Pictures: contact sheets, strips, panels, heat maps and curves, as PIL images on white."""
 
 import io
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from framecast.atomic import NewFile
 from framecast.errors import FramecastError, VideoError
 
 WIDTH = 2400
@@ -312,17 +312,12 @@ def save(image: Image.Image, path: str | Path) -> None:
         VideoError: if the place cannot be written or the suffix is unknown.
     """
     path = Path(path)
-    temporary = path.parent / f".{path.stem}.{secrets.token_hex(4)}{path.suffix}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(temporary)
-        temporary.replace(path)
+        with NewFile(path) as draft:
+            image.save(draft)
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise VideoError(f"{path} cannot be written: {what}; choose another place") from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()
 
 
 def _plotted(place: Any, plot: Plot, xlabel: str) -> None:

@@ -4,10 +4,8 @@
 safetensors, which holds tensors and nothing that could run.
 """
 
-import hashlib
 import re
 import string
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from framecast import digest
+from framecast.atomic import NewFile
 from framecast.errors import FramecastError
-from framecast.folder import sync
 
 Precision = Literal["keep", "float32", "float16"]
 
@@ -107,7 +106,7 @@ def _open_verified(source: Path, expected: str) -> object:
     """Hash and load through one open file, so that what was checked is what is read."""
     try:
         with source.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = digest.of_file(file)
             if found != expected:
                 raise FramecastError(
                     f"{source}: its SHA-256 is {found}, not {expected}; the file was not opened"
@@ -177,13 +176,8 @@ def _prepared(tensor: Tensor, precision: Precision) -> Tensor:
 def _write(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
     """Write beside the target, then rename: a reader never sees half a file."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".weights-", dir=target.parent) as folder:
-            partial = Path(folder) / target.name
-            save_file(tensors, partial, metadata={"format": "pt", **metadata})
-            sync(partial)
-            partial.replace(target)
-        sync(target.parent)
+        with NewFile(target) as draft:
+            save_file(tensors, draft, metadata={"format": "pt", **metadata})
     except (OSError, SafetensorError) as error:
         raise FramecastError(f"{target}: cannot be written ({_line(error)})") from error
 

@@ -89,7 +89,7 @@ def test_arrays_are_plain_npy_files_of_what_the_index_says(originals, tmp_path):
         total += len(array)
     assert result.frames == total == 12 + 13 + 14 + 15 + 12
     assert result.bytes == sum(path.stat().st_size for path in target.rglob("*.npy"))
-    assert not list(target.rglob("*.partial"))
+    assert not list(target.rglob(".*"))
 
 
 class StopError(Exception):

@@ -1,6 +1,5 @@
 """Moving-MNIST from the files in which it was published, in both layouts."""
 
-import hashlib
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64, Num
 
+from framecast import digest
 from framecast.clip import Clip, DataConfig, Key, Source, Split
 from framecast.errors import DataError
 
@@ -107,9 +107,7 @@ class MovingDigitsFileSource(Source):
 
     def fingerprint(self) -> str:
         """SHA-256 of the number of frames and the file's content."""
-        with self.path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        return hashlib.sha256(f"{self.frames} {content}".encode()).hexdigest()
+        return digest.of_text(f"{self.frames} {digest.of_file(self.path)}")
 
     def notes(self) -> tuple[str, ...]:
         """Where the number of sequences is not the published one."""

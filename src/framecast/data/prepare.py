@@ -22,11 +22,11 @@ from framecast.data.prepared import (
     digest,
     is_prepared,
     read_index,
-    sha256,
     write_array,
     write_index,
 )
 from framecast.data.recorded import RecordedConfig, Video, reason
+from framecast.digest import of_file
 from framecast.errors import DataError, FramecastError
 from framecast.video import FOLDER_FPS, FrameWarning, probe
 
@@ -167,7 +167,7 @@ class _Work:
             width=width,
             rate=rate,
             fault=faults[0].removeprefix(f"{video.path} ") if faults else "",
-            sha256=sha256(path),
+            sha256=of_file(path),
         )
 
     def _decoded(self, path: Path, faults: list[str]) -> Iterator[Any]:
@@ -206,4 +206,4 @@ def _fault(root: Path, recording: Recording) -> str:
     path = array_path(root, recording.name)
     if not path.is_file():
         return "its array is missing"
-    return "" if sha256(path) == recording.sha256 else "its array does not match its SHA-256 sum"
+    return "" if of_file(path) == recording.sha256 else "its array does not match its SHA-256 sum"

@@ -7,8 +7,6 @@ the originals give, bit for bit: both are rounded to 8 bits.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,7 +16,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.lib import format as npy
 
-from framecast.config import Config, from_json, to_json
+from framecast import atomic
+from framecast.config import Config, dump, from_json, parse, to_json
 from framecast.errors import ConfigError, DataError
 
 FORMAT_VERSION = 1
@@ -77,7 +76,7 @@ def read_index(root: Path) -> Index:
         DataError: if it is damaged, or of a later version.
     """
     try:
-        index = from_json(Index, json.loads((root / INDEX).read_text("utf-8")))
+        index = from_json(Index, parse((root / INDEX).read_text("utf-8")))
     except (OSError, ValueError, ConfigError) as error:
         raise DataError(
             f"{root / INDEX} cannot be read ({_line(error)}); prepare again into a new folder"
@@ -124,9 +123,7 @@ def check_recipe(root: Path, index: Index, recipe: dict[str, Any]) -> None:
 
 def write_index(root: Path, index: Index) -> None:
     """Write the index of a root in one step."""
-    draft = root / f".{INDEX}.partial"
-    draft.write_text(json.dumps(to_json(index), indent=1), "utf-8")
-    draft.replace(root / INDEX)
+    atomic.write_text(root / INDEX, dump(to_json(index)))
 
 
 def array_path(root: Path, name: str) -> Path:
@@ -161,41 +158,26 @@ def write_array(
     Raises:
         DataError: if the frames differ in size, or there is none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     shape = (0, 0, 0, 0)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for frame in frames:
-                if shape[0] == 0:
-                    _head(file, (1, *frame.shape))
-                elif frame.shape != shape[1:]:
-                    raise DataError("its frames differ in size; give the data a size")
-                shape = (shape[0] + 1, *frame.shape)
-                file.write(np.ascontiguousarray(frame).data)
+    atomic.sweep(path)
+    with atomic.NewFile(path) as draft, draft.open("wb") as file:
+        for frame in frames:
             if shape[0] == 0:
-                raise DataError("it holds no frame")
-            file.seek(0)
-            _head(file, shape)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(0o644)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+                _head(file, (1, *frame.shape))
+            elif frame.shape != shape[1:]:
+                raise DataError("its frames differ in size; give the data a size")
+            shape = (shape[0] + 1, *frame.shape)
+            file.write(np.ascontiguousarray(frame).data)
+        if shape[0] == 0:
+            raise DataError("it holds no frame")
+        file.seek(0)
+        _head(file, shape)
     return shape
 
 
 def _head(file: Any, shape: tuple[int, ...]) -> None:
     # NumPy pads the header so that the first axis can grow to any number without moving the data.
     npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 sum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(path: Path) -> str:

@@ -1,7 +1,5 @@
 """Clips that are windows of videos on disk, be they originals or in the prepared form."""
 
-import hashlib
-import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -25,6 +23,7 @@ from framecast.data.prepared import (
 )
 from framecast.data.recent import Recent
 from framecast.data.windows import Window, Windows
+from framecast.digest import of_json
 from framecast.errors import DataError, FramecastError, VideoError
 from framecast.video import FOLDER_FPS, FrameWarning, is_video, probe
 from framecast.video import frames as video_frames
@@ -165,7 +164,7 @@ class RecordedClips(Source):
             "anchor": self.windows.anchor,
             "seed": self.seed,
         }
-        return hashlib.sha256(json.dumps(to_json(facts), sort_keys=True).encode()).hexdigest()
+        return of_json(to_json(facts))
 
     def name(self, index: int) -> str:
         """`VIDEO:FRAME`, the video and the first frame of the window (counted from 0).

@@ -1,20 +1,18 @@
 """Folders of results: results.json, curves.csv, scores.npz, two pictures; written in one step."""
 
 import csv
-import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from framecast.config import from_json, to_json
+from framecast.atomic import NewFolder
+from framecast.config import dump, from_json, parse, to_json
 from framecast.errors import FolderError
 from framecast.evaluation.drawing import draw_curves, draw_strips
 from framecast.evaluation.result import FORMAT_VERSION, Result
 from framecast.evaluation.strips import Strip
-from framecast.folder import move_in
 
 RESULTS, CURVES, SCORES = "results.json", "curves.csv", "scores.npz"
 CURVES_PICTURE, STRIP_PICTURE = "curves.png", "strip.png"
@@ -28,7 +26,7 @@ def read(folder: Path) -> Result:
     """
     path = folder / RESULTS if folder.is_dir() else folder
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = parse(path.read_text("utf-8"))
         version = document.get("format_version") if isinstance(document, dict) else None
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise FolderError(f"{path} is of a later framecast (format {version}); update it")
@@ -96,23 +94,16 @@ def write(
         FolderError: if something else stands there, or it cannot be written.
     """
     check(folder, result)
-    draft = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        text = json.dumps(to_json(result), indent=1, allow_nan=False)
-        (draft / RESULTS).write_text(text + "\n", "utf-8")
-        _write_curves(draft / CURVES, result)
-        np.savez_compressed(draft / SCORES, **dict(scores))  # pyright: ignore[reportArgumentType]
-        draw_curves(result, draft / CURVES_PICTURE)
-        draw_strips(result, strips, draft / STRIP_PICTURE)
-        draft.chmod(0o755)
-        move_in(draft, folder)
+        with NewFolder(folder) as draft:
+            (draft / RESULTS).write_text(dump(to_json(result)), "utf-8")
+            _write_curves(draft / CURVES, result)
+            arrays: dict[str, Any] = dict(scores)
+            np.savez_compressed(draft / SCORES, **arrays)
+            draw_curves(result, draft / CURVES_PICTURE)
+            draw_strips(result, strips, draft / STRIP_PICTURE)
     except OSError as error:
         raise FolderError(f"cannot write {folder}: {error.strerror or error}") from None
-    finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _write_curves(path: Path, result: Result) -> None:

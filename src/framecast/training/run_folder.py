@@ -1,9 +1,7 @@
 """The folder that a training leaves: what belongs where, and whether one may go on in it."""
 
 import fcntl
-import json
 import platform
-import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,11 +11,11 @@ from typing import Any
 
 import torch
 
-from framecast import __version__
-from framecast.config import from_json, to_json
+from framecast import __version__, atomic
+from framecast.config import dump, from_json, to_json
 from framecast.errors import TrainingError
 from framecast.experiment import Experiment
-from framecast.folder import Json, read_json, replace_file
+from framecast.folder import Json, read_json
 
 DESCRIPTION = "experiment.json"
 LOCK = ".lock"
@@ -71,8 +69,7 @@ class RunFolder:
     def sweep(self, stages: Iterable[str]) -> None:
         """Remove what a killed process left half written."""
         for target in (self.model, self.description, *(self.stage(name) for name in stages)):
-            for draft in target.parent.glob(f".{target.stem}.*"):
-                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+            atomic.sweep(target)
 
     def in_use(self) -> bool:
         """Whether anything stands there, but for the description of a run that never began."""
@@ -193,8 +190,8 @@ def differences(old: Any, new: Any, where: str) -> list[tuple[str, Any, Any]]:
 
 
 def _write(folder: RunFolder, description: Json) -> None:
-    text = json.dumps(description, indent=1) + "\n"
+    text = dump(description)
     try:
-        replace_file(folder.description, lambda draft: draft.write_text(text))
+        atomic.write_text(folder.description, text)
     except OSError as error:
         raise TrainingError(f"cannot write {folder.path}: {error.strerror or error}") from None

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from framecast import __version__
+from framecast.atomic import NewFile
 from framecast.clip import Source
 from framecast.config import to_json
 from framecast.data.order import Order
 from framecast.errors import FramecastError, TrainingError
-from framecast.folder import Json, replace_file
+from framecast.folder import Json
 from framecast.model import load_weights
 from framecast.noise import mix
 from framecast.training import batches, checkpoint, optimizers
@@ -93,7 +94,7 @@ class StageRun:
         """Let the model look at a clip, so that what does not fit is said before the first step."""
         context, _ = self.place.sources.first.split(self.experiment.context)
         found, expected = context.frames.shape[2], self.model.expects.channels
-        if expected not in (None, found):
+        if expected not in (None, found) and (found, expected) != (1, 3):
             raise TrainingError(
                 f"the training clips have {found} channels and the model takes {expected}; set the "
                 "channels of the data or of the model"
@@ -221,7 +222,8 @@ class StageRun:
             image = picture(self.model, source, context, PICTURED_CLIPS, device, title)
         self.trainer.stage.train()
         path = self.place.folder.samples / self.name / f"{done:09d}.png"
-        replace_file(path, image.save)
+        with NewFile(path) as draft:
+            image.save(draft)
         self.log.picture(done, "samples", image)
 
     def _open_log(self, reached: Checkpoint | None) -> Log:

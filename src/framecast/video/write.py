@@ -2,8 +2,6 @@
 
 import math
 import re
-import secrets
-import shutil
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from fractions import Fraction
@@ -19,6 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from framecast.atomic import NewFile, NewFolder
 from framecast.errors import FramecastError, VideoError
 from framecast.video.stream import reason
 
@@ -66,16 +65,13 @@ class Writer:
         self._suffix = _suffix(self.path)
         self._shape: torch.Size | None = None
         self._sink: _Sink | None = None
-        self._temporary: Path | None = None
+        self._target = (NewFile if self._suffix else NewFolder)(self.path)
 
     def __enter__(self) -> "Writer":
-        token = f".{self.path.name}.{secrets.token_hex(4)}.partial"
-        self._temporary = self.path.parent / token
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._sink = self._open(self._temporary)
+            self._sink = self._open(self._target.open())
         except (FFmpegError, OSError, ValueError) as error:
-            self._discard()
+            self._target.discard()
             raise self._failure(error) from error
         return self
 
@@ -102,20 +98,19 @@ class Writer:
         trace: TracebackType | None,
     ) -> None:
         assert self._sink is not None
-        assert self._temporary is not None
         try:
             if kind is None and self.count == 0:
                 raise VideoError(f"{self.path} is not written: it would have no frames")
             if kind is None:
                 self._sink.finish()
-                _put_in_place(self._temporary, self.path)
+                self._target.keep()
         except (FFmpegError, OSError) as fault:
             raise self._failure(fault) from fault
         finally:
             with suppress(FFmpegError, OSError):  # what is closed here is thrown away
                 self._sink.close()
             self._sink = None
-            self._discard()
+            self._target.discard()
 
     def _open(self, path: Path) -> "_Sink":
         if not self._suffix:
@@ -141,15 +136,6 @@ class Writer:
         what = reason(error) if isinstance(error, OSError) else str(error)
         return VideoError(f"{self.path} cannot be written: {what}; choose another place or name")
 
-    def _discard(self) -> None:
-        if self._temporary is None:
-            return
-        if self._temporary.is_dir():
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            return
-        with suppress(OSError):
-            self._temporary.unlink()
-
 
 class _Sink(ABC):
     @abstractmethod
@@ -168,7 +154,6 @@ class _Images(_Sink):
     def __init__(self, path: Path):
         self._path = path
         self._count = 0
-        path.mkdir()
 
     def append(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
         Image.fromarray(image).save(self._path / f"{self._count:05d}.png")
@@ -303,17 +288,3 @@ def _suffix(path: Path) -> Literal[".mp4", ".gif", ""]:
     if path.exists():
         raise VideoError(f"{path} is a file; give another name for the folder of images")
     return ""
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    if not target.is_dir():
-        temporary.replace(target)
-        return
-    old = temporary.with_suffix(".old")
-    target.rename(old)
-    try:
-        temporary.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)

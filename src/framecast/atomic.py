@@ -1,0 +1,136 @@
+"""Files and folders that are there whole or not at all.
+
+They are written under a hidden name beside their place, brought to the disk, and renamed. Until
+then whatever stood there stands, and a failure leaves nothing beside it.
+"""
+
+import glob
+import os
+import secrets
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+_TOKEN = 4  # bytes of a draft's own part of the name
+_ANY = 2 * _TOKEN * "[0-9a-f]"
+
+
+class NewFile:
+    """A file on its way to its place: `with NewFile(target) as draft`, write `draft`.
+
+    The draft's name ends in the target's suffix, which tells many writers what to write. Parent
+    folders are made. Where a block cannot be had, `open`, `keep` and `discard` do its parts.
+
+    Raises:
+        OSError: as the file system has it; the target is then as it was.
+    """
+
+    def __init__(self, target: Path) -> None:
+        """Choose a name; nothing is made before the block."""
+        self.target = target
+        self.draft = target.with_name(f".{target.stem}.{_token()}{target.suffix}")
+
+    def __enter__(self) -> Path:
+        """Give the draft's name."""
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the draft in its place, or throw it away after an error."""
+        try:
+            if kind is None:
+                self.keep()
+        finally:
+            self.discard()
+
+    def open(self) -> Path:
+        """Make the parent folders, and give the draft's name."""
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        return self.draft
+
+    def keep(self) -> None:
+        """Put the finished draft in its place."""
+        _sync(self.draft)
+        self.draft.replace(self.target)
+        _sync(self.target.parent)
+
+    def discard(self) -> None:
+        """Remove the draft, if it is still there."""
+        with suppress(OSError):
+            self.draft.unlink()
+
+
+class NewFolder(NewFile):
+    """A folder on its way to its place, made empty; an older folder there is replaced."""
+
+    def __init__(self, target: Path) -> None:
+        """Choose a name; nothing is made before the block."""
+        super().__init__(target)
+        self.draft = target.with_name(f".{target.name}.{_token()}")
+
+    def open(self) -> Path:
+        """Make the draft, an empty folder."""
+        super().open().mkdir()
+        return self.draft
+
+    def keep(self) -> None:
+        """Put the finished draft in its place."""
+        for path in self.draft.rglob("*"):
+            _sync(path)
+        _sync(self.draft)
+        if self.target.exists():
+            self._replace()
+        else:
+            self.draft.rename(self.target)
+        _sync(self.target.parent)
+
+    def discard(self) -> None:
+        """Remove the draft, if it is still there."""
+        shutil.rmtree(self.draft, ignore_errors=True)
+
+    def _replace(self) -> None:
+        """No folder can be renamed over another: the older one steps aside first."""
+        old = self.target.with_name(f".{self.target.name}.old.{_token()}")
+        self.target.rename(old)
+        try:
+            self.draft.rename(self.target)
+        except OSError:
+            old.rename(self.target)  # where this fails too, the older one stays under that name
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file in one step, as UTF-8.
+
+    Raises:
+        OSError: as the file system has it; the target is then as it was.
+    """
+    with NewFile(target) as draft:
+        draft.write_text(text, "utf-8")
+
+
+def sweep(target: Path) -> None:
+    """Remove what killed processes left of attempts to write a file or a folder."""
+    stem, suffix, name = map(glob.escape, (target.stem, target.suffix, target.name))
+    for pattern in (f".{stem}.{_ANY}{suffix}", f".{name}.{_ANY}", f".{name}.old.{_ANY}"):
+        for draft in target.parent.glob(pattern):
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+
+
+def _token() -> str:
+    return secrets.token_hex(_TOKEN)
+
+
+def _sync(path: Path) -> None:
+    """Make what was written to a file or folder outlast a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,152 @@
+"""Files and folders are there whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from framecast import atomic
+from framecast.atomic import NewFile, NewFolder
+
+
+class StopError(Exception):
+    """Something that goes wrong in the middle."""
+
+
+def fill(draft: Path, text: str) -> None:
+    """Write a file, or a folder with one in a folder."""
+    if draft.is_dir():
+        (draft / "inner").mkdir()
+        draft = draft / "inner" / "file"
+    draft.write_text(text)
+
+
+def content(target: Path) -> str:
+    """What `fill` wrote."""
+    return (target / "inner" / "file" if target.is_dir() else target).read_text()
+
+
+def give_up(new: NewFile) -> None:
+    """Begin to write, and fail."""
+    with new as draft:
+        fill(draft, "half")
+        raise StopError
+
+
+@pytest.fixture(params=[NewFile, NewFolder])
+def kind(request):
+    """Either of the two."""
+    return request.param
+
+
+def test_it_takes_its_place_at_the_end(kind, tmp_path):
+    """Not earlier, with its parent folders, and again over an older one."""
+    target = tmp_path / "deep" / "a.b.txt"
+    for text in ("one", "two"):
+        with kind(target) as draft:
+            assert draft.parent == target.parent
+            assert draft.suffix == ".txt" or kind is NewFolder
+            fill(draft, text)
+            assert not target.exists() or content(target) == "one"
+        assert content(target) == text
+        assert list(target.parent.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_old_and_nothing_else(kind, tmp_path):
+    """Whether it comes while writing or in putting it in its place."""
+    target = tmp_path / "a.txt"
+    with pytest.raises(StopError):
+        give_up(kind(target))
+    assert list(tmp_path.iterdir()) == []
+    with kind(target) as draft:
+        fill(draft, "old")
+    with pytest.raises(StopError):
+        give_up(kind(target))
+    assert content(target) == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_place_that_cannot_be_taken_leaves_the_old(kind, tmp_path, monkeypatch):
+    """The last step fails: what stood there is put back."""
+    target, real = tmp_path / "a.txt", Path.rename
+    with kind(target) as draft:
+        fill(draft, "old")
+
+    def refuse(self, there):
+        if Path(there) == target and ".old." not in self.name:
+            raise OSError(28, "No space left on device")
+        return real(self, there)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="No space left"), kind(target) as draft:
+        fill(draft, "new")
+    assert content(target) == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    """No file is made of no draft, and what stood there stands."""
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(FileNotFoundError), NewFile(tmp_path / "a"):
+        pass
+    assert (tmp_path / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("kind_name", ["NewFile", "NewFolder"])
+def test_a_killed_process_leaves_the_old_and_sweeping_removes_the_rest(tmp_path, kind_name):
+    """The power goes between writing and renaming."""
+    target = tmp_path / "a[1].txt"
+    with getattr(atomic, kind_name)(target) as draft:
+        fill(draft, "old")
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom framecast import atomic\n"
+        f"with atomic.{kind_name}(Path(sys.argv[1])) as draft:\n"
+        "    (draft / 'x' if draft.is_dir() else draft).write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, target], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert content(target) == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+    others = [tmp_path / ".a[1].mine.txt", tmp_path / ".a1.0123abcd.txt", tmp_path / "other"]
+    for other in others:
+        other.write_text("mine")
+    atomic.sweep(target)
+    assert sorted(tmp_path.iterdir()) == sorted([target, *others])
+
+
+def test_all_is_on_the_disk_before_the_rename(kind, tmp_path, monkeypatch):
+    """Every file of a draft is synced while the old one still stands, and the parent after."""
+    target, synced = tmp_path / "a", []
+
+    def note(descriptor):
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), target.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    with kind(target) as draft:
+        fill(draft, "new")
+        written = {draft, *draft.rglob("*")}
+    before = {path for path, there in synced if not there}
+    assert before == written
+    assert synced[-1] == (tmp_path, True)
+
+
+def test_the_mode_is_what_the_user_set(kind, tmp_path):
+    """Other people may read what the process's mask lets them."""
+    before = os.umask(0o027)
+    try:
+        with kind(tmp_path / "a") as draft:
+            fill(draft, "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == (0o640 if kind is NewFile else 0o750)
+
+
+def test_text_is_utf8(tmp_path):
+    """Whatever the machine's own encoding is."""
+    atomic.write_text(tmp_path / "a", "ünï\n")
+    assert (tmp_path / "a").read_bytes() == "ünï\n".encode()
