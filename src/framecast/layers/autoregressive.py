@@ -20,7 +20,7 @@ Reference:
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -37,6 +37,7 @@ def default_sampler(device: torch.device) -> Literal["cached", "fixed-point"]:
     return "cached" if device.type == "cpu" else "fixed-point"
 
 
+@runtime_checkable
 class Parallel(Protocol):
     """A slice of a network that gives all of its logits at once."""
 
@@ -45,6 +46,7 @@ class Parallel(Protocol):
         ...
 
 
+@runtime_checkable
 class Stepwise(Protocol):
     """A slice of a network that is gone through from the first position to the last."""
 
