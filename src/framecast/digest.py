@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 
-def of_file(file: Path | BinaryIO) -> str:
+def of_file(file: Path | BufferedReader) -> str:
     """Sum of a file's content; of one that is open, from where it stands."""
     if isinstance(file, Path):
         with file.open("rb") as opened:
