@@ -16,7 +16,7 @@ from framecast import registry
 from framecast.cli.main import main
 from framecast.models.convlstm import ConvLSTM, ConvLSTMConfig
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 Folder = Callable[..., Path]
 

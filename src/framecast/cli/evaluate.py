@@ -1,7 +1,8 @@
 """`framecast evaluate`: measure a model under a protocol."""
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,11 +19,13 @@ from framecast.errors import FolderError, FramecastError
 if TYPE_CHECKING:
     from framecast.evaluation.protocol import Protocol
     from framecast.evaluation.result import Result
+    from framecast.model import Model
 
 HELP = """usage: framecast evaluate MODEL --protocol NAME [--data.root FOLDER] [--out FOLDER]
 
 Predict the sequences of a protocol and score them, with two baselines beside: the last observed
-frame and the mean of the observed frames, repeated.
+frame and the mean of the observed frames, repeated. With --task reconstruct, encode and decode them
+instead; with --corrupt gaussian-blur:2, give the model blurred frames and score clean ones.
 
   framecast protocols                           lists the protocols
   framecast evaluate MODEL --protocol NAME -h   lists all options, with their values"""
@@ -42,27 +45,50 @@ def run(argv: Sequence[str]) -> int:
     if name is None:
         raise FramecastError("add --protocol NAME; framecast protocols lists the names")
     settings, protocol = _parse(argv[0], name, rest)
-    result = _evaluated(argv, protocol, settings)
+    runs = {out: each for each, out in _places(argv[0], name, protocol, settings)}
+    from framecast.cli.loading import load_model
     from framecast.config import to_json
 
-    document = {"wrote": settings.out, "result": to_json(result)}
-    terminal.show(document, lines(result, settings.out), settings.json)
+    model = load_model(argv[0], settings.device)
+    results = {out: _evaluated(argv, model, each, settings, out) for out, each in runs.items()}
+    documents = [{"wrote": out, "result": to_json(result)} for out, result in results.items()]
+    shown = [line for out, result in results.items() for line in lines(result, out)]
+    document = documents[0] if len(documents) == 1 else {"results": documents}
+    terminal.show(document, shown, settings.json)
     return 0
 
 
-def _evaluated(argv: Sequence[str], protocol: "Protocol", settings: Any) -> "Result":
-    from framecast.cli.loading import load_model, options_of
+def _places(
+    model: str, name: str, protocol: "Protocol", settings: Any
+) -> Iterator[tuple["Protocol", Path]]:
+    """The protocol under each corruption that is asked for, and the folder of its results."""
+    from framecast.evaluation.corruption import find_all
+
+    corruptions = find_all(settings.corrupt) or [None]
+    for corruption in corruptions:
+        each = replace(protocol, corruption=corruption)
+        usual = Path("results") / _slug(f"{Path(model)}-{name}{each.mark}")
+        if len(corruptions) > 1 and settings.out is not None:
+            yield each, settings.out / _slug(each.mark.lstrip(":+"))
+        else:
+            yield each, settings.out or usual
+
+
+def _evaluated(
+    argv: Sequence[str], model: "Model", protocol: "Protocol", settings: Any, out: Path
+) -> "Result":
+    from framecast.cli.loading import options_of
     from framecast.evaluation.runner import evaluate
 
-    model = load_model(argv[0], settings.device)
-    with terminal.progress("sequences") as advance:
+    what = "sequences" if protocol.corruption is None else protocol.corruption.name
+    with terminal.progress(what) as advance:
         return evaluate(
             model,
             protocol,
             limit=settings.limit,
             batch=settings.batch,
             seed=settings.seed,
-            out=settings.out,
+            out=out,
             weights=settings.weights,
             device=settings.device,
             options=options_of(model, settings.options),
@@ -76,11 +102,12 @@ def lines(result: "Result", out: Path) -> list[str | Table]:
     from framecast.evaluation.report import table
 
     found = table(result)
+    done = "predicted" if result.predicted else "encoded and decoded"
     return [
         found.title,
         terminal.table(found.columns, found.rows),
         *[f"note: {note}" for note in found.notes],
-        f"{result.run.frames_per_second:.3g} frames predicted per second",
+        f"{result.run.frames_per_second:.3g} frames {done} per second",
         f"wrote {out}",
     ]
 
@@ -88,7 +115,14 @@ def lines(result: "Result", out: Path) -> list[str | Table]:
 def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
     """The options, and the protocol as they change it."""
     from framecast.clip import DataConfig, Split
-    from framecast.evaluation.protocol import Protocol, as_trained, taken_from_model, with_samples
+    from framecast.evaluation.protocol import (
+        Assignment,
+        Protocol,
+        as_trained,
+        reconstructing,
+        taken_from_model,
+        with_samples,
+    )
 
     plain: Protocol = registry.find("protocols", name)()
     protocol = as_trained(plain, _about(model)) if plain.own else plain
@@ -102,6 +136,15 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         """
 
         data: DataConfig
+        task: Assignment = "predict"
+        """What is scored: the predicted frames; or context and horizon, encoded and decoded by a
+        model with codes."""
+        levels: int | None = None
+        """Of a reconstruction, decode the first so many levels of the codes; all if not given."""
+        corrupt: tuple[str, ...] = ()
+        """What happens to the frames that the model is given, while clean ones are scored:
+        gaussian-blur:SIGMA and fragment-blur:SHIFT in pixels, noise:SNR in dB; `all` for the usual
+        levels of each. Of several, each has a result in a folder of its own."""
         split: Split = protocol.split
         """The part of the data whose sequences are predicted."""
         context: int | None = protocol.context
@@ -124,8 +167,9 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         """An option of the model, for example temperature=0.7; may be repeated."""
         weights: Path | None = None
         """Folder of LPIPS weights."""
-        out: Annotated[Path, OUT] = Path("results") / _slug(f"{Path(model)}-{name}")
-        """The folder for results, curves, scores and pictures."""
+        out: Annotated[Path | None, OUT] = None
+        """The folder for results, curves, scores and pictures; results/MODEL-PROTOCOL if not
+        given."""
         device: str = "cpu"
         """Where to compute, for example cuda."""
         json: FlagCreatePairsOff[bool] = False
@@ -142,7 +186,13 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
     changed = {field: getattr(given, field) for field in fields}
     if given.split == protocol.validation:
         changed["validation"] = None
-    final = replace(with_samples(protocol, given.samples), **changed)
+    if given.task == "reconstruct":
+        if given.samples != protocol.samples:
+            raise FramecastError("--samples is for predictions; a reconstruction takes none")
+        chosen = reconstructing(protocol, given.levels)
+    else:
+        chosen = replace(with_samples(protocol, given.samples), levels=given.levels)
+    final = replace(chosen, **changed)
     notes = (*final.notes, *taken_from_model(final, plain, protocol))
     return given, replace(final, notes=notes)
 
@@ -162,4 +212,4 @@ def _about(name: str) -> dict[str, Any]:
 
 
 def _slug(text: str) -> str:
-    return "-".join(part for part in text.replace("@", "-").split("/") if part not in ("", ".."))
+    return "-".join(part for part in re.split("[@:+/]", text) if part not in ("", ".."))

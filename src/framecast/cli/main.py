@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "demo": "predict a made-up video of moving digits; needs no data",
     "train": "train the model of a preset",
     "evaluate": "measure a model under a protocol",
+    "inspect": "show what a model makes of a video inside, as one picture",
     "data": "show or prepare a dataset",
     "models": "list the models, or describe one",
     "presets": "list the experiments that can be trained",

@@ -1,0 +1,115 @@
+"""`framecast inspect`: what a model makes of a video inside, as one picture."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from framecast.cli import terminal
+from framecast.cli.options import OUT, Size, Start, parse
+from framecast.errors import FramecastError
+
+if TYPE_CHECKING:
+    from framecast.cli.footage import Footage
+    from framecast.model import Model
+
+DEFAULT_OUT = "out/{stem}-inside.png"
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Show what a model makes of a video inside, as one picture.
+
+    What there is to see is the model's own: of a model with codes, frames as they come back from
+    more and more levels of them, and how often each code is used.
+    """
+
+    model: Annotated[Positional[str], tyro.conf.arg(metavar="NAME|FOLDER")]
+    """A shipped model (see `framecast models`), a model folder or a training run."""
+    video: Positional[Path]
+    """A video file, a GIF or a folder of images."""
+    context: int | None = None
+    """Frames that the model looks at; as many as it was trained to observe if not given."""
+    start: Start = 0
+    """Where they begin: a frame number, or a time such as 12.5s."""
+    size: Size = "model"
+    """What frames are resized to, aspect kept and centre cropped: the size that the model was
+    trained with, their own, or height x width."""
+    fps: float | None = None
+    """Frames per second to read at; the video's own if not given."""
+    out: Annotated[str, OUT] = DEFAULT_OUT
+    """The picture, a .png file; {stem} becomes the video's name."""
+    device: str = "cpu"
+    """Where to compute, for example cuda."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Look inside, write the picture and say where it is."""
+    options = parse(Inspect, "inspect", argv)
+    if options.context is not None and options.context < 1:
+        raise FramecastError(f"--context is at least 1, got {options.context}")
+    out = _target(options)
+    from framecast import pictures
+    from framecast.cli.loading import load_model
+
+    model = load_model(options.model, options.device)
+    footage, damage = _read(model, options)
+    panels = model.inspect(footage.context.to(options.device))
+    pictures.save(pictures.panels(panels), out)
+    frames, _, height, width = footage.context.frames.shape[1:]
+    notes = [*footage.notes, *damage]
+    lines = [
+        f"{options.video}: {frames} frames of {height}x{width} inspected",
+        *[f"  {line}" for line in (*notes, *(f"shows {panel.title}" for panel in panels))],
+        f"  wrote {out}",
+    ]
+    document = {
+        "model": options.model,
+        "video": options.video,
+        "wrote": out,
+        "frames": frames,
+        "size": [height, width],
+        "panels": [{"title": panel.title, "range": list(panel.range)} for panel in panels],
+        "notes": notes,
+    }
+    terminal.show(document, lines, options.json)
+    return 0
+
+
+def _target(options: Inspect) -> Path:
+    """Where the picture goes.
+
+    Raises:
+        FramecastError: if it is no PNG or would overwrite the video.
+    """
+    video = options.video.resolve()
+    out = Path(options.out.replace("{stem}", video.name if video.is_dir() else video.stem))
+    if out.suffix.lower() != ".png":
+        raise FramecastError(f"the picture is a .png file, got {out}; give --out NAME.png")
+    if video in (out.resolve(), out.resolve().parent):
+        raise FramecastError(f"{out} would overwrite an input; give another --out")
+    return out
+
+
+def _read(model: "Model", options: Inspect) -> tuple["Footage", list[str]]:
+    """The frames, and a line on each damage met on the way."""
+    from framecast.cli.footage import Reading, open_footage
+    from framecast.codec import Codec
+    from framecast.video import FrameWarning
+
+    context = options.context
+    if context is None and isinstance(model, Codec):
+        trained = model.about.get("context")
+        usual = max(model.expects.context_min, trained if isinstance(trained, int) else 1)
+        context = usual + -usual % model.block
+    reading = Reading(options.start, context, options.fps, options.size)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FrameWarning)
+        footage = open_footage(options.video, model, reading)
+    return footage, [str(w.message) for w in caught if issubclass(w.category, FrameWarning)]
