@@ -187,15 +187,18 @@ def test_a_parent_without_vectors_leaves_its_children_alone() -> None:
 
 
 def test_below_a_replaced_codeword_everything_stays() -> None:
-    tree, usage, vectors, _ = starving()
-    indices = torch.zeros(80, 2, dtype=torch.int64)
-    indices[0] = torch.tensor([2, 1])  # one vector at a codeword that counts as dead
-    usage.counts[3] = torch.tensor([1.0, 0.0, 0.0])
-    before = tree.codebooks[1][2].clone()
+    tree, vectors = tree_of(3, 3, 2), vectors_of(80, 2)
+    usage = Usage(tree, 0.0)
+    indices = torch.zeros(80, 3, dtype=torch.int64)
+    indices[:8, 0] = 2  # a tenth, which counts as dead, though its own codebooks are in use
+    usage.update(indices, ALONE)
+    second, third = (codebook.detach().clone() for codebook in list(tree.codebooks)[1:])
     replaced = restart(tree, usage, vectors, indices, 0, 0.5, ALONE)
-    assert replaced.masks[0][0, 2]
-    assert not replaced.masks[1][2].any()
-    assert torch.equal(tree.codebooks[1][2], before)
+    assert replaced.masks[0].tolist() == [[False, True, True]]
+    assert replaced.masks[1].tolist() == [[False, True, True], [False] * 3, [False] * 3]
+    assert replaced.masks[2].any(-1).nonzero().flatten().tolist() == [0]
+    assert torch.equal(tree.codebooks[1][2], second[2])
+    assert torch.equal(tree.codebooks[2][6], third[6])
 
 
 def test_too_few_distinct_vectors_restart_as_many_codewords() -> None:
