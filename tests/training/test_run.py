@@ -190,6 +190,30 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_bit_for_bit(
     assert {name: run.get(name) for name in whole} == whole
 
 
+def small_convlstm() -> Experiment:
+    """A real model: convolutions are what mixed precision rounds."""
+    model = ConvLSTMConfig(channels=1, hidden=(3,), kernel=3, patch=2)
+    stage = TrainingConfig(steps=5, batch=4, validation_clips=8, **OFTEN)
+    return Experiment(model, Dots(), context=3, horizon=2, stages={"main": stage})
+
+
+def test_mixed_precision_goes_on_bit_for_bit(tmp_path: Path, after_step: At) -> None:
+    """On a CPU too; and it is not single precision."""
+    mixed = replace(OPTIONS, precision="bf16-mixed")
+    train(small_convlstm(), tmp_path / "single", options=OPTIONS)
+    train(small_convlstm(), tmp_path / "whole", options=mixed)
+    after_step(3, send(signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train(small_convlstm(), tmp_path / "run", options=mixed)
+    train(small_convlstm(), tmp_path / "run", resume=True, options=mixed)
+    whole, run = traces(tmp_path / "whole"), traces(tmp_path / "run")
+    assert {name: run.get(name) for name in whole} == whole
+    kept, single = weights(tmp_path / "run/model"), weights(tmp_path / "single/model")
+    assert all(tensor.dtype == torch.float32 for tensor in kept.values())
+    assert any(not torch.equal(kept[name], single[name]) for name in kept)
+    assert all(torch.allclose(kept[name], single[name], atol=0.02) for name in kept)
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Python's own answer to Ctrl-C, which processes in the background start without."""
