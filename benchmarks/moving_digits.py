@@ -1,7 +1,10 @@
-"""How many Moving-MNIST sequences per second: many at once against a loop over frames.
+"""How many Moving-MNIST sequences per second: many at once against loops over frames.
 
-The loop is the usual one: for every sequence, digit and frame, move the digit and lay it into the
-frame. Both give the same frames (checked before timing), as float32 in batches.
+Two loops, both of the kind `srivastava`, for every sequence, digit and frame. The usual one is that
+of published loaders: corners first, then a canvas of gray levels, which is scaled when it is full,
+and one tensor per sequence. The lean one scales digits before it lays them, and moves them by plain
+numbers. All give the same frames as float32 batches, which is checked before timing. Rows take
+turns, so that a busy machine slows all alike; figures are medians of the rounds, and so are ratios.
 
     python benchmarks/moving_digits.py --root FOLDER_WITH_MNIST
 """
@@ -9,9 +12,9 @@ frame. Both give the same frames (checked before timing), as float32 in batches.
 import argparse
 import math
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,76 +28,107 @@ from framecast.data.order import Order
 from framecast.noise import mix
 
 
-def loop_sequence(images: np.ndarray, frames: int, digits: int, stream: int) -> np.ndarray:
-    """One sequence of the kind `srivastava`, digit by digit and frame by frame."""
-    numbers = np.random.Generator(np.random.Philox(key=stream)).random(5 * digits)
+@dataclass(frozen=True)
+class Row:
+    """What is measured in turns with others."""
+
+    name: str
+    make: Callable[[int], object]  # makes the batch of a step
+    threads: int = 1  # of PyTorch
+
+
+def usual_sequence(images: np.ndarray, frames: int, digits: int, stream: int) -> torch.Tensor:
+    """One sequence, digit by digit and frame by frame: corners first, then gray levels."""
+    numbers = np.random.Generator(np.random.Philox(key=stream)).random(5 * digits).tolist()
     video = np.zeros((frames, 64, 64), np.float32)
     for digit in range(digits):
-        image = images[int(numbers[digit] * len(images))].astype(np.float32) / np.float32(255)
+        image = images[int(numbers[digit] * len(images))]
         y, x, turn = numbers[digits + 4 * digit : digits + 4 * digit + 3]
-        vy, vx = math.sin(2 * math.pi * turn), math.cos(2 * math.pi * turn)
+        vy, vx = np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)
+        corners = np.zeros((frames, 2))
         for t in range(frames):
             y, x = y + 0.1 * vy, x + 0.1 * vx
             if y <= 0 or y >= 1:
                 y, vy = min(max(y, 0.0), 1.0), -vy
             if x <= 0 or x >= 1:
                 x, vx = min(max(x, 0.0), 1.0), -vx
-            top, left = int(36 * y), int(36 * x)
+            corners[t] = y, x
+        corners = (36 * corners).astype(np.int32)
+        for t in range(frames):
+            top, left = corners[t]
             spot = video[t, top : top + 28, left : left + 28]
             video[t, top : top + 28, left : left + 28] = np.maximum(spot, image)
-    return video
+    return torch.from_numpy(video / 255)[:, None]
 
 
-def loop_batch(source: MovingDigitsSource, images: np.ndarray, keys: list[Key]) -> torch.Tensor:
-    """A batch by the loop, from the random numbers that the source uses."""
+def lean_sequence(images: np.ndarray, frames: int, digits: int, stream: int) -> torch.Tensor:
+    """The same with little left to save: scaled digits, plain numbers, one pass."""
+    numbers = np.random.Generator(np.random.Philox(key=stream)).random(5 * digits).tolist()
+    video = np.zeros((frames, 64, 64), np.float32)
+    for digit in range(digits):
+        image = images[int(numbers[digit] * len(images))].astype(np.float32) / np.float32(255)
+        y, x, turn = numbers[digits + 4 * digit : digits + 4 * digit + 3]
+        vy, vx = 0.1 * math.sin(2 * math.pi * turn), 0.1 * math.cos(2 * math.pi * turn)
+        for frame in video:
+            y, x = y + vy, x + vx
+            if y <= 0 or y >= 1:
+                y, vy = min(max(y, 0.0), 1.0), -vy
+            if x <= 0 or x >= 1:
+                x, vx = min(max(x, 0.0), 1.0), -vx
+            top, left = int(36 * y), int(36 * x)
+            spot = frame[top : top + 28, left : left + 28]
+            np.maximum(spot, image, out=spot)
+    return torch.from_numpy(video)[:, None]
+
+
+def loop_batch(
+    one: Callable[..., torch.Tensor],
+    source: MovingDigitsSource,
+    images: np.ndarray,
+    keys: list[Key],
+) -> torch.Tensor:
+    """A batch by a loop, from the random numbers that the source uses."""
     streams = [mix("moving-digits", source.split, source.seed, epoch, i) for epoch, i in keys]
     count, frames = source.config.count, source.frames
-    videos = [loop_sequence(images, frames, count, stream) for stream in streams]
-    return torch.from_numpy(np.stack(videos))[:, :, None]
+    return torch.stack([one(images, frames, count, stream) for stream in streams])
 
 
-def rate(make: Callable[[int], object], batch: int, seconds: float, rounds: int = 20) -> float:
-    """Sequences per second of the best round; `make(step)` makes one batch.
+def rate(make: Callable[[int], object], batch: int, seconds: float, first: int = 0) -> float:
+    """Sequences per second; `make(step)` makes one batch."""
+    begin, step = time.perf_counter(), first
+    while (spent := time.perf_counter() - begin) < seconds:
+        make(step)
+        step += 1
+    return (step - first) * batch / spent
 
-    The best of many short rounds is what a busy machine disturbs least; whatever prepares batches
-    ahead needs rounds much longer than its queue.
-    """
-    best, step = 0.0, 0
-    for _ in range(rounds):
-        begin, first = time.perf_counter(), step
-        while time.perf_counter() - begin < seconds / rounds:
-            make(step)
-            step += 1
-        best = max(best, (step - first) * batch / (time.perf_counter() - begin))
-    return best
+
+def in_turns(rows: list[Row], batch: int, seconds: float, rounds: int = 30) -> np.ndarray:
+    """Sequences per second by row and round."""
+    rates = np.empty((len(rows), rounds))
+    for turn in range(-1, rounds):  # the first warms up, and is overwritten by the last
+        for number, row in enumerate(rows):
+            torch.set_num_threads(row.threads)
+            rates[number, turn] = rate(row.make, batch, seconds / rounds, 1000 * turn + 1000)
+    torch.set_num_threads(1)
+    return rates
 
 
 def loader_rate(source: MovingDigitsSource, batch: int, workers: int, seconds: float) -> float:
     """Sequences per second that reach the training process, batched."""
     loader = DataLoader(
-        source, batch_sampler=Order(len(source), batch, 0), collate_fn=collate, num_workers=workers
+        source,  # pyright: ignore[reportArgumentType]
+        batch_sampler=Order(len(source), batch, 0),
+        collate_fn=collate,
+        num_workers=workers,
     )
     batches = iter(loader)
     for _ in islice(batches, 2 * workers + 2):
         pass
-    return rate(lambda _: next(batches), batch, seconds, rounds=3)
+    return rate(lambda _: next(batches), batch, seconds)
 
 
-def thread_rate(source: MovingDigitsSource, batch: int, threads: int, seconds: float) -> float:
-    """Sequences per second that threads of one process make together."""
-    order = Order(len(source), batch, 0)
-    with ThreadPoolExecutor(threads) as pool:
-        ahead = deque(pool.submit(source.__getitems__, order.step(k)) for k in range(2 * threads))
-
-        def following(step: int) -> object:
-            ahead.append(pool.submit(source.__getitems__, order.step(2 * threads + step)))
-            return ahead.popleft().result()
-
-        return rate(following, batch, seconds, rounds=3)
-
-
-def measure(options: argparse.Namespace) -> list[tuple[str, float]]:
-    """The rows of the table: what, and sequences per second."""
+def measure(options: argparse.Namespace) -> list[tuple[str, float, float, float]]:
+    """The rows of the table: what, sequences per second, and how many times either loop."""
     made = {"root": options.root, "fixed_train": False}
     made["digits"] = "glyphs" if options.root is None else "mnist"
     frames, batch = options.frames, options.batch
@@ -102,27 +136,27 @@ def measure(options: argparse.Namespace) -> list[tuple[str, float]]:
     images = np.array(source.digits())
     order = Order(len(source), batch, 0)
     keys = order.step(0)
-    assert torch.equal(loop_batch(source, images, keys), collate(source.__getitems__(keys)).frames)
-
-    def vectorised(source: MovingDigitsSource) -> float:
-        return rate(lambda k: source.__getitems__(order.step(k)), batch, options.seconds)
-
-    def loop(step: int) -> torch.Tensor:
-        return loop_batch(source, images, order.step(step))
-
-    def single(step: int) -> list[object]:
-        return [source[key] for key in order.step(step)]
-
-    rows = [("loop over frames, 1 process", rate(loop, batch, options.seconds))]
-    rows.append(("one by one, 1 process", rate(single, batch, options.seconds)))
+    rows = list[Row]()
+    for name, one in (("usual", usual_sequence), ("lean", lean_sequence)):
+        made_by_loop = partial(loop_batch, one, source, images)
+        assert torch.equal(made_by_loop(keys), collate(source.__getitems__(keys)).frames)
+        rows.append(
+            Row(f"{name} loop over frames", lambda k, made=made_by_loop: made(order.step(k)))
+        )
+    rows.append(Row("one by one", lambda k: collate([source[key] for key in order.step(k)])))
     for variant in ("srivastava", "svg-deterministic", "svg-stochastic", "v3d"):
-        other = MovingDigits(**made, variant=variant).source("train", frames, 0)
-        rows.append((f"{variant}, 1 process", vectorised(other)))
-    rows.append(("srivastava, 2 threads", thread_rate(source, batch, 2, options.seconds)))
+        many = MovingDigits(**made, variant=variant).source("train", frames, 0).__getitems__
+        rows.append(Row(variant, lambda k, many=many: collate(many(order.step(k)))))
+    rows.append(Row("srivastava, 2 threads of PyTorch", rows[3].make, threads=2))
+    rates = in_turns(rows, batch, options.seconds)
+    medians = np.median(rates, 1)
+    ratios = [np.median(rates / rates[loop], 1) for loop in (0, 1)]
+    table = [(row.name, *figures) for row, *figures in zip(rows, medians, *ratios, strict=True)]
     for workers in options.workers:
+        speed = loader_rate(source, batch, workers, options.seconds)
         name = f"srivastava, loader with {workers} processes"
-        rows.append((name, loader_rate(source, batch, workers, options.seconds)))
-    return rows
+        table.append((name, speed, speed / medians[0], speed / medians[1]))
+    return table
 
 
 def main() -> None:
@@ -137,11 +171,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 1, 2])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(options)
+    table = measure(options)
     print(f"2 digits, {options.frames} frames of 64×64 float32, batches of {options.batch}")
-    print(f"{'':44}{'sequences/s':>12}{'× loop':>9}")
-    for name, value in rows:
-        print(f"{name:44}{value:12,.0f}{value / rows[0][1]:9.1f}")
+    print(f"{'':40}{'sequences/s':>12}{'× usual':>9}{'× lean':>9}")
+    for name, speed, usual, lean in table:
+        print(f"{name:40}{speed:12,.0f}{usual:9.1f}{lean:9.1f}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from framecast.clip import Clip, collate
+from framecast.clip import Clip, Clips, collate
 from framecast.errors import DataError
 
 
@@ -38,6 +38,24 @@ def test_collate_stacks():
     assert batch.frames.shape == (2, 4, 1, 6, 6)
     assert torch.equal(batch.frames[1], clip().frames + 1)
     assert batch.actions is None
+
+
+def test_clips_made_together_are_collated_without_a_copy():
+    """They are the clips of their batch, which is given as it is; some of them are some of it."""
+    batch = collate([clip(actions=True, seconds=True, missing=True), clip(4, True, True, True)])
+    clips = Clips(batch)
+    assert len(clips) == len(list(clips)) == 2
+    assert torch.equal(clips[1].frames, batch.frames[1])
+    assert clips[1].frames.shape == clip().frames.shape
+    assert collate(clips) is batch
+    last = collate(clips[1:])
+    assert torch.equal(last.actions, batch.actions[1:])
+    assert last.frames.data_ptr() == batch.frames[1].data_ptr()
+    copied = collate(list(clips))
+    assert torch.equal(copied.missing, batch.missing)
+    assert copied.frames.data_ptr() != batch.frames.data_ptr()
+    with pytest.raises(IndexError):
+        clips[2]
 
 
 def test_collate_refuses_what_does_not_fit():

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 from jaxtyping import Bool, Float
@@ -55,12 +55,14 @@ class Clip:
 
     @staticmethod
     def collate(clips: Sequence["Clip"]) -> "Clip":
-        """Stack clips of one size into a batch.
+        """Stack clips of one size into a batch; `Clips` are one already, which is given as it is.
 
         Raises:
             DataError: if the clips differ in shape, or only some have actions, times or missing
                 pixels.
         """
+        if isinstance(clips, Clips):
+            return clips.batch
         shapes = {tuple(clip.frames.shape) for clip in clips}
         if len(shapes) > 1:
             raise DataError(
@@ -84,6 +86,33 @@ class Clip:
         )
 
 
+class Clips(Sequence[Clip]):
+    """Clips that a source made together, as parts of one batch.
+
+    Collating them copies nothing, so the clips and the batch share memory. A source that keeps the
+    tensors for itself gives out a list of clips instead.
+    """
+
+    def __init__(self, batch: Clip) -> None:
+        """Note the batch, `b t c h w`."""
+        self.batch = batch
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.batch.frames)
+
+    @overload
+    def __getitem__(self, index: int) -> Clip: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Clips": ...
+
+    def __getitem__(self, index: int | slice) -> "Clip | Clips":
+        """One clip, or the batch of some."""
+        part = self.batch._each(lambda tensor, _: tensor[index])
+        return Clips(part) if isinstance(index, slice) else part
+
+
 def _shown(shapes: set[tuple[int, ...]]) -> str:
     return ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
 
@@ -104,7 +133,7 @@ class Source(ABC):
     `source[(epoch, index)]` is a pure function of the source's own configuration and the key. A
     source pickles, and opens no file in `__init__`, so that loader processes start cheaply. An item
     has `.to(device, **kwargs)` and a static `.collate(items)`. A source that makes many items
-    faster than one by one also has `__getitems__(keys) -> list`.
+    faster than one by one also has `__getitems__(keys)`, which gives a sequence of them.
     """
 
     fixed: bool = True

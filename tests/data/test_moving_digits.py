@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from framecast import registry
-from framecast.clip import DataConfig
+from framecast.clip import DataConfig, collate
 from framecast.config import from_json, to_json
 from framecast.data import idx
 from framecast.data.glyphs import COUNT, draw_glyphs
@@ -149,6 +149,19 @@ def test_one_by_one_equals_many_at_once(variant):
         assert clip.frames.shape == (5, 1, 64, 64)
         assert clip.frames.dtype == torch.float32
         assert 0 <= clip.frames.min() < clip.frames.max() <= 1
+
+
+def test_batches_are_not_copied_and_share_nothing_with_one_another():
+    source = GLYPHS.source("train", 5, 1)
+    keys = [(0, i) for i in range(2 * CHUNK + 3)]
+    clips, again = source.__getitems__(keys), source.__getitems__(keys)
+    batch = collate(clips)
+    assert batch.frames.is_contiguous()
+    assert batch.frames.data_ptr() == clips[0].frames.data_ptr()
+    expected = collate(again).frames.clone()
+    batch.frames.fill_(0.5)
+    assert torch.equal(collate(again).frames, expected)
+    assert torch.equal(collate(source.__getitems__(keys)).frames, expected)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

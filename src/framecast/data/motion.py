@@ -51,15 +51,14 @@ def _srivastava(start: Starts, redraw: Redraws) -> Places:
     Reference: Srivastava et al., Unsupervised Learning of Video Representations using LSTMs
         (2015), section 3.2, and the generator that the authors published.
     """
-    place, angle = start[..., :2].copy(), 2 * np.pi * start[..., 2]
+    place, angle = start[..., :2], 2 * np.pi * start[..., 2]
     velocity = 0.1 * np.stack([np.sin(angle), np.cos(angle)], -1)
-    places = np.empty((*redraw.shape[:3], 2))
-    for t in range(redraw.shape[1]):
-        place += velocity
-        np.negative(velocity, out=velocity, where=(place <= 0) | (place >= 1))
-        np.minimum(np.maximum(place, 0, out=place), 1, out=places[:, t])
-        place[...] = places[:, t]
-    return (36 * places).astype(np.int64)
+    places = np.empty((redraw.shape[1], *place.shape))
+    for t in range(len(places)):
+        place = np.minimum(np.maximum(place + velocity, 0), 1, out=places[t])
+        at_wall = np.rint(place) == place  # only 0 and 1 are whole
+        np.negative(velocity, out=velocity, where=at_wall)
+    return (36 * places).astype(np.int64).swapaxes(0, 1)
 
 
 def _svg(start: Starts, redraw: Redraws, stochastic: bool) -> Places:
@@ -74,22 +73,29 @@ def _svg(start: Starts, redraw: Redraws, stochastic: bool) -> Places:
     """
     place = (32 * start[..., :2]).astype(np.int64)
     velocity = (9 * start[..., 2:]).astype(np.int64) - 4
-    away = 1 + (4 * redraw[..., 0::2]).astype(np.int64)
-    along = (9 * redraw[..., 1::2]).astype(np.int64) - 4
-    places = np.empty((*redraw.shape[:3], 2), np.int64)
-    for t in range(redraw.shape[1]):
-        below, above = place < 0, place >= 32
-        np.minimum(np.maximum(place, 0, out=place), 31, out=place)
-        for axis in (0, 1):
-            before, after = below[..., axis], above[..., axis]
-            hit, turned = before | after, -velocity[..., axis]
-            if stochastic:
-                turned = np.where(before, away[:, t, :, axis], -away[:, t, :, axis])
-                np.copyto(velocity[..., 1 - axis], along[:, t, :, axis], where=hit)
-            np.copyto(velocity[..., axis], turned, where=hit)
-        places[:, t] = place
-        place += velocity
-    return places
+    places = np.empty((redraw.shape[1], *place.shape), np.int64)
+    bounces = _bounces(redraw) if stochastic else None
+    for t in range(len(places)):
+        shown = np.minimum(np.maximum(place, 0), 31, out=places[t])
+        if bounces is None:
+            np.negative(velocity, out=velocity, where=shown != place)
+        else:
+            beyond = place < 0, place > 31
+            for axis, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                hit = beyond[side][..., axis, None]
+                np.copyto(velocity, bounces[axis][side][t], where=hit)
+        place = shown + velocity
+    return places.swapaxes(0, 1)
+
+
+def _bounces(redraw: Redraws) -> list[list[Int64[np.ndarray, "t n d 2"]]]:
+    """Velocities that digits leave a wall with: by axis across the wall, then low wall or high."""
+    drawn = redraw.swapaxes(0, 1)
+    away = 1 + (4 * drawn[..., 0::2]).astype(np.int64)
+    along = (9 * drawn[..., 1::2]).astype(np.int64) - 4
+    rows = [np.stack([turned[..., 0], along[..., 0]], -1) for turned in (away, -away)]
+    columns = [np.stack([along[..., 1], turned[..., 1]], -1) for turned in (away, -away)]
+    return [rows, columns]
 
 
 def _svg_deterministic(start: Starts, redraw: Redraws) -> Places:
@@ -111,13 +117,13 @@ def _v3d(start: Starts, redraw: Redraws) -> Places:
     place, angle = 36 * start[..., :2], np.pi * (2 * start[..., 2] - 1)
     speed = 2 + np.floor(5 * start[..., 3])
     velocity = np.stack([np.sin(angle), np.cos(angle)], -1) * speed[..., None]
-    places = np.empty((*redraw.shape[:3], 2))
-    for t in range(redraw.shape[1]):
-        places[:, t] = place
+    places = np.empty((redraw.shape[1], *place.shape))
+    for t in range(len(places)):
+        places[t] = place
         following = place + velocity
         np.negative(velocity, out=velocity, where=(following < -2) | (following > 38))
         place += velocity
-    return places.astype(np.int64)
+    return places.astype(np.int64).swapaxes(0, 1)
 
 
 MOTIONS: dict[Variant, Motion] = {

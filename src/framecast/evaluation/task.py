@@ -228,7 +228,7 @@ def versions() -> dict[str, str]:
 
 def _items(source: Source, keys: list[tuple[int, int]]) -> Sequence[Clip]:
     many = getattr(source, "__getitems__", None)
-    return [source[key] for key in keys] if many is None else many(keys)
+    return [source[key] for key in keys] if many is None else list(many(keys))
 
 
 def _by_shape(
