@@ -182,6 +182,35 @@ def test_panels_in_a_grid():
         pictures.panels([])
 
 
+def test_a_row_of_frames_is_divided_by_lines():
+    frames = torch.rand(3, 2, 4, 5)
+    image = pictures.row(frames)
+    assert image.shape == (1, 4, 3 * 5 + 2 * 2), "of two channels the first is shown"
+    for place in range(3):
+        assert torch.equal(image[..., 7 * place :][..., :5], frames[place, :1])
+    assert (image[..., 5:7] == 0.5).all()
+    assert torch.equal(pictures.row(torch.ones(1, 3, 2, 2)), torch.ones(3, 2, 2))
+
+
+@pytest.mark.parametrize("count", [1, 5, 256, 512, 700])
+def test_bars_are_as_high_as_values_in_proportion_to_the_largest(count: int):
+    values = np.random.default_rng(count).integers(0, 50, count)
+    image = pictures.bars(values)[0]
+    height, width = image.shape
+    assert width <= 256
+    shown = min(count, 256)
+    sums = np.zeros(shown)
+    for number, value in enumerate(values):
+        sums[next(n for n in range(shown) if number < (n + 1) * count // shown)] += value
+    heights = (image[:, :: width // shown] < 0.5).sum(0)
+    assert heights.tolist() == np.ceil(sums / sums.max() * height).tolist()
+    assert (image[-1, :: width // shown] < 0.5).tolist() == (sums > 0).tolist()
+
+
+def test_bars_of_nothing_are_white():
+    assert (pictures.bars(np.zeros(4)) == 1).all()
+
+
 def test_curves_have_lines_and_bands():
     x = list(range(1, 11))
     thin = Curve(x, x, x, x)

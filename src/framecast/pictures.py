@@ -223,7 +223,7 @@ def heat_map(
     return image
 
 
-def row(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "c h w2"]:
+def row(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "c2 h w2"]:
     """Frames side by side, as the image of a panel; a thin gray line divides them.
 
     Of frames with other than one or three channels, the first is shown.
