@@ -18,10 +18,8 @@ from torch.nn.attention.bias import causal_lower_right
 
 HEAD_MULTIPLE = 16
 """Head sizes are filled up with zeros to a multiple of this, which processors multiply faster."""
-SCORES = 2**20
-"""How many scores are held at once without a fused kernel: what a CPU's caches hold."""
-SCORES_ELSEWHERE = 2**26
-"""The same on other devices, which want more at once."""
+SCORES = 2**26
+"""How many scores are held at once where there is no fused kernel."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,7 @@ def attend_by_rows(
 ) -> Attended:
     """As `attend`, some queries at a time by plain products, in single precision at least."""
     dtype = query.dtype
-    limit = SCORES if query.device.type == "cpu" else SCORES_ELSEWHERE
-    rows = max(1, limit // (query.shape[0] * query.shape[1] * key.shape[2]))
+    rows = max(1, SCORES // (query.shape[0] * query.shape[1] * key.shape[2]))
     query, key, value = wide(query) * scale, wide(key), wide(value)
     found, log_sums = torch.empty_like(query), query.new_empty(query.shape[:3])
     for start in range(0, query.shape[2], rows):
@@ -77,10 +74,10 @@ def attend_by_rows(
         if causal:
             hidden = torch.ones_like(scores[0, 0], dtype=torch.bool).triu(start + 1)
             scores.masked_fill_(hidden, -math.inf)
-        peak = scores.amax(-1, keepdim=True)
-        total = scores.sub_(peak).exp_().sum(-1, keepdim=True)
-        found[:, :, some] = (scores @ value).div_(total)
-        log_sums[:, :, some] = total.log_().add_(peak).squeeze(-1)
+        shares = scores.softmax(-1)
+        found[:, :, some] = shares @ value
+        # the largest share is one over the sum of exponentials, relative to the largest score
+        log_sums[:, :, some] = scores.amax(-1) - shares.amax(-1).log_()
     return Attended(found.to(dtype), log_sums)
 
 

@@ -6,13 +6,14 @@ of the context once per sequence, however many samples are drawn from it.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from framecast.layers.attention import Attended, attend_by_rows, merge
+from framecast.layers.attention import HEAD_MULTIPLE, Attended, attend, merge
 from framecast.models.s_hr_vqvae.prior_net import CausalConv3d, LayerNet, MaskedConv3d, normalised
 
 PAST = 2
@@ -84,6 +85,20 @@ class Grid:
         return self.view.permute(0, 3, 1, 2).clone()
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Keys and values row by row, filled up with zeros, for many queries at once."""
+
+    key: Float[Tensor, "r heads n d"]
+    value: Float[Tensor, "r heads n d"]
+
+    @classmethod
+    def of(cls, memory: Float[Tensor, "two r heads d n"]) -> "Rows":
+        """Turn what is kept with the position last."""
+        fill = -memory.shape[3] % HEAD_MULTIPLE
+        return cls(*functional.pad(memory.transpose(3, 4), (0, fill)).unbind(0))
+
+
 @dataclass
 class Memory:
     """Keys and values of past positions.
@@ -94,6 +109,7 @@ class Memory:
     own: Float[Tensor, "two r heads d n"]  # of each row, with places for the frame being drawn
     shared: Float[Tensor, "two b heads d n"] | None  # of the context, where rows share it
     past: int = field(init=False)  # positions of `own` before the frame being drawn
+    _past_rows: Rows | None = field(init=False, default=None)  # made when first asked for
 
     def __post_init__(self) -> None:
         """All that is given is past."""
@@ -103,6 +119,7 @@ class Memory:
         """Make place for the next frame; what there was becomes the past."""
         self.past = self.own.shape[-1]
         self.own = functional.pad(self.own, (0, positions))
+        self._past_rows = None
 
     def one(self, query: Float[Tensor, "r heads d"], position: int) -> Float[Tensor, "r c"]:
         """What one position's query finds, its own key and value being in place."""
@@ -124,20 +141,25 @@ class Memory:
     def earlier(self, query: Float[Tensor, "r heads u d"]) -> Attended:
         """What queries find before the frame being drawn."""
         parts = []
-        if self.shared is not None:
+        if self.shared is not None and self._shared_rows is not None:
             batch, samples = self.shared.shape[1], len(query) // self.shared.shape[1]
             folded = query.unflatten(0, (samples, batch)).permute(1, 2, 0, 3, 4).flatten(2, 3)
-            found = _attend(folded, self.shared)
+            found = _attend(folded, self._shared_rows)
             unfolded = found.value.unflatten(2, (samples, -1)).permute(2, 0, 1, 3, 4)
             sums = found.log_sum.unflatten(2, (samples, -1)).permute(2, 0, 1, 3)
             parts.append(Attended(unfolded.flatten(0, 1), sums.flatten(0, 1)))
         if self.past:
-            parts.append(_attend(query, self.own[..., : self.past]))
+            self._past_rows = self._past_rows or Rows.of(self.own[..., : self.past])
+            parts.append(_attend(query, self._past_rows))
         return merge(*parts) if len(parts) == 2 else parts[0]
 
     def now(self, query: Float[Tensor, "r heads p d"]) -> Attended:
         """What queries of all positions find in the frame being drawn, up to themselves."""
-        return _attend(query, self.own[..., self.past :], causal=True)
+        return _attend(query, Rows.of(self.own[..., self.past :]), causal=True)
+
+    @cached_property
+    def _shared_rows(self) -> "Rows | None":
+        return None if self.shared is None else Rows.of(self.shared)
 
     def _by_sequence(self, x: Tensor) -> Tensor:
         """`(s b heads) 1 n` as `(b heads) s n`."""
@@ -149,9 +171,11 @@ class Memory:
         return x.transpose(0, 1).reshape(-1, 1, x.shape[-1])
 
 
-def _attend(query: Tensor, memory: Tensor, *, causal: bool = False) -> Attended:
-    key, value = memory.transpose(-1, -2).unbind(0)
-    return attend_by_rows(query, key, value, 1.0, causal=causal)
+def _attend(query: Tensor, rows: Rows, *, causal: bool = False) -> Attended:
+    size = query.shape[-1]
+    query = functional.pad(query, (0, rows.key.shape[-1] - size))
+    found = attend(query, rows.key, rows.value, 1.0, causal=causal)
+    return Attended(found.value[..., :size], found.log_sum)
 
 
 class LayerCache:
