@@ -72,8 +72,8 @@ def moving_mnist_cpu() -> Experiment:
         horizon=10,
         stages={
             "autoencoder": _autoencoder(4_000, every=500),
-            "prior-short": _prior(12_000, batch=16, every=500, window=(3, 5)),
-            "prior": _prior(500, batch=8, every=100, rate=3e-4),
+            "prior-local": _prior(5_000, batch=8, every=250, window=(4, 16), attention=False),
+            "prior": _prior(400, batch=4, every=100, rate=1e-3),
         },
     )
 
@@ -174,17 +174,24 @@ def _autoencoder(steps: int, every: int) -> AutoencoderTraining:
 
 
 def _prior(
-    steps: int, batch: int, every: int, rate: float = 2e-3, window: tuple[int, int] | None = None
+    steps: int,
+    batch: int,
+    every: int,
+    rate: float = 2e-3,
+    *,
+    window: tuple[int, int] | None = None,
+    attention: bool = True,
 ) -> PriorTraining:
     return PriorTraining(
         steps=steps,
         batch=batch,
         optimizer=_quick(rate),
         window=window,
+        attention=attention,
         validate_every=every,
         validation_clips=64,
         checkpoint_every=every,
-        sample_every=2 * every,
+        sample_every=4 * every,
     )
 
 

@@ -7,7 +7,7 @@ Reference:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from einops import rearrange
@@ -17,10 +17,11 @@ from torch import Tensor
 from framecast.clip import Clip
 from framecast.codec import Codec, Grid
 from framecast.errors import ConfigError
+from framecast.layers.autoregressive import Rule, Sampler
 from framecast.layers.quantise import Quantised, ResidualTree
 from framecast.model import FrameSpec, ModelConfig, Options, Step
 from framecast.models.s_hr_vqvae.autoencoder import STRIDE, AutoencoderConfig, Decoder, Encoder
-from framecast.models.s_hr_vqvae.prior import PriorConfig, STPixelCNN
+from framecast.models.s_hr_vqvae.prior import Drawn, PriorConfig, STPixelCNN
 from framecast.noise import Noise
 
 
@@ -56,15 +57,12 @@ class SHRVQVAEOptions(Options):
     """Divides the logits of samples: below 1 for likelier ones."""
     top_k: int | None = None
     """Draw among the k likeliest values of a code alone; None among all."""
-    sampler: Literal["auto", "naive", "cached", "fixed-point"] = "auto"
+    sampler: Sampler = "auto"
     """Which of the samplers draws; all draw the same."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not self.temperature > 0:
-            raise ConfigError(f"temperature is above 0, got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"top_k is at least 1 or None, got {self.top_k}")
+        Rule(self.temperature, self.top_k)
 
 
 class SHRVQVAE(Codec):
@@ -163,7 +161,7 @@ class SHRVQVAE(Codec):
         samples: int | None,
         noise: Noise,
         options: SHRVQVAEOptions,
-    ) -> Iterator[Any]:
+    ) -> Iterator[Drawn]:
         """The codes of frame after frame, from the symbols of the context; rows are `(s b)`."""
         return self.prior.generate(
             context,
@@ -189,8 +187,8 @@ class SHRVQVAE(Codec):
         return self.code_log_prob(self.indices(frames), context.length).sum((1, 2, 3, 4))
 
     def code_log_prob(
-        self, indices: Int64[Tensor, "b t n h w"], first: int
+        self, indices: Int64[Tensor, "b t n h w"], first: int, *, attend: bool = True
     ) -> Float[Tensor, "b u n h w"]:
         """Log-probability of each code of frames `first`, …, given all before it, in nats."""
-        logits = self.prior(self.symbols(indices), first).float()
+        logits = self.prior(self.symbols(indices), first, attend=attend).float()
         return logits.log_softmax(3).gather(3, indices[:, first:, :, None]).squeeze(3)

@@ -93,7 +93,7 @@ class STPixelCNN(nn.Module):
         )
 
     def forward(
-        self, codewords: Float[Tensor, "b t n d h w"], first: int = 0
+        self, codewords: Float[Tensor, "b t n d h w"], first: int = 0, *, attend: bool = True
     ) -> Float[Tensor, "b u n m h w"]:
         """Logits of every position's index, teacher-forced.
 
@@ -103,9 +103,16 @@ class STPixelCNN(nn.Module):
         Args:
             codewords: The codewords e^i of every layer.
             first: The first frame whose logits are asked for; `u = t - first` are given.
+            attend: False leaves the attention out, as if it were silent.
         """
         pairs = zip(self.nets, volumes(codewords), strict=True)
-        return torch.stack([net(own, given, first) for net, (own, given) in pairs], 2)
+        return torch.stack([net(own, given, first, attend) for net, (own, given) in pairs], 2)
+
+    def silence(self) -> None:
+        """Let the attention add nothing until it is trained."""
+        for net in self.nets:
+            for parameter in net.attention.output.parameters():
+                nn.init.zeros_(parameter)
 
     def generate(
         self,

@@ -73,19 +73,22 @@ class LayerNet(nn.Module):
         self.attention = CausalAttention(hidden, heads)
         self.output = nn.Linear(hidden, codewords)
 
-    def forward(self, own: Tensor, given: Tensor, first: int) -> Tensor:
+    def forward(self, own: Tensor, given: Tensor, first: int, attend: bool = True) -> Tensor:
         """Logits `b u m h w` of frames from `first` on.
 
         Args:
             own: The layer's codewords, `b d t h w`.
             given: The sum of the codewords of the layers before it, of the same shape.
             first: The first frame that is asked for.
+            attend: False leaves the attention out.
         """
         height, width = own.shape[-2:]
         _, places = self.features(own, given)
         skipped = first * height * width
-        found = self.attention(normalised(places), skipped)
-        logits = self.logits(places[:, skipped:] + found)
+        seen = places[:, skipped:]
+        if attend:
+            seen = seen + self.attention(normalised(places), skipped)
+        logits = self.logits(seen)
         return logits.unflatten(1, (-1, height, width)).permute(0, 1, 4, 2, 3)
 
     def features(

@@ -150,6 +150,9 @@ class PriorTraining(StageConfig):
     window: tuple[int, int] | None = None
     """Context and horizon of a stretch of each clip, at a random place; None for the clip itself.
     Short ones train faster: attention costs the square of the frames."""
+    attention: bool = True
+    """False trains the convolutions alone, several times faster, and silences the attention: for a
+    first stage, before one that trains both."""
 
     def __post_init__(self) -> None:
         """Check the window."""
@@ -163,9 +166,16 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
 
     config_type = PriorTraining
 
+    def __init__(self, config: PriorTraining, model: SHRVQVAE, context: int) -> None:
+        """Silence the attention where it is not trained."""
+        super().__init__(config, model, context)
+        if not config.attention:
+            model.prior.silence()
+
     def frozen(self) -> list[nn.Module]:
-        """The autoencoder and its codebooks."""
-        return [self.model.encoder, self.model.quantiser, self.model.decoder]
+        """The autoencoder and its codebooks; the attention too where it is not trained."""
+        silent = [] if self.config.attention else [net.attention for net in self.model.prior.nets]
+        return [self.model.encoder, self.model.quantiser, self.model.decoder, *silent]
 
     def source(self, clips: Source) -> Source:
         """Codes of a fixed dataset, computed once; other clips are encoded as they come."""
@@ -174,34 +184,34 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
     def forward(self, phase: str, batch: Clip | Codes, step: int) -> dict[str, Tensor]:
         """Eq 7: cross-entropy in nats, a mean over positions, future frames and layers."""
         del phase, step
-        context, indices = self._stretch(self._indices(batch))
-        return self._losses(indices, context)
+        context, stretch = self._stretch(batch.length)
+        return self._losses(self._indices(batch, stretch), context)
 
     def validate(self, batch: Clip | Codes) -> dict[str, Tensor]:
         """The same cross-entropy, of whole clips."""
-        losses = self._losses(self._indices(batch), self.context)
+        losses = self._losses(self._indices(batch, slice(None)), self.context)
         return {"score": losses["total"], **losses}
 
-    def _indices(self, batch: Clip | Codes) -> Tensor:
-        """Local indices `b t n h w`."""
+    def _indices(self, batch: Clip | Codes, frames: slice) -> Tensor:
+        """Local indices `b t n h w` of a stretch of frames."""
         if isinstance(batch, Codes):
-            return torch.stack(batch.levels, 2)
+            return torch.stack(batch.levels, 2)[:, frames]
         with torch.no_grad():
-            return self.model.indices(self.model.adapted(batch.frames))
+            return self.model.indices(self.model.adapted(batch.frames[:, frames]))
 
     def _losses(self, indices: Tensor, context: int) -> dict[str, Tensor]:
-        nats = -self.model.code_log_prob(indices, context).mean((0, 1, 3, 4))
+        attend = self.config.attention
+        nats = -self.model.code_log_prob(indices, context, attend=attend).mean((0, 1, 3, 4))
         bits = {f"bits {layer}": n.detach() / math.log(2) for layer, n in enumerate(nats, 1)}
         return {"total": nats.mean(), **bits}
 
-    def _stretch(self, indices: Tensor) -> tuple[int, Tensor]:
-        """How many frames are context, and the frames."""
-        length = indices.shape[1]
+    def _stretch(self, length: int) -> tuple[int, slice]:
+        """How many of a clip's frames are context, and which frames."""
         if self.config.window is None or sum(self.config.window) >= length:
-            return self.context, indices
+            return self.context, slice(None)
         context, horizon = self.config.window
         start = int(torch.randint(length - context - horizon + 1, ()))
-        return context, indices[:, start : start + context + horizon]
+        return context, slice(start, start + context + horizon)
 
 
 @dataclass(frozen=True)
