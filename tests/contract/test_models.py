@@ -1,6 +1,7 @@
 """What every registered model promises, on one tiny instance of each."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,11 +9,17 @@ import torch
 
 from framecast import registry
 from framecast.clip import Clip
+from framecast.codec import Codec
 from framecast.config import from_json, to_json
 from framecast.errors import FramecastError
+from framecast.layers.codebooks import initialise
 from framecast.model import Model, ModelConfig, load
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.models.copy_last import CopyLastConfig
+from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
+from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
+from framecast.models.s_hr_vqvae.prior import PriorConfig
+from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
 from framecast.stage import Stage, StageConfig
 
 
@@ -25,6 +32,37 @@ class Case:
     size: tuple[int, int] = (8, 8)
     channels: int = 1
     context: int = 3
+    prepare: Callable[[Any], None] = lambda model: None
+    """Make a fresh model's predictions depend on what it sees, where they do not yet."""
+
+
+def spread_codes(model: SHRVQVAE) -> None:
+    """Codewords that are all in use, and a prior that is sure of itself."""
+    latent = model.encoder(torch.rand(64, model.config.channels, 8, 8)).detach()
+    vectors = latent.movedim(1, -1).flatten(0, -2)
+    initialise(model.quantiser, vectors, 0, Reduced())
+    for parameter in model.prior.parameters():
+        torch.nn.init.normal_(parameter, std=0.5 if parameter.ndim > 1 else 0.0)
+
+
+class Reduced:
+    """The process group of one process."""
+
+    world_size, global_rank = 1, 0
+
+    def all_reduce(self, data: Any, reduce_op: Any = "mean") -> Any:
+        """There is nothing to add."""
+        del reduce_op
+        return data
+
+
+SMALL_SHR = SHRVQVAEConfig(
+    layers=2,
+    codewords=3,
+    width=2,
+    autoencoder=AutoencoderConfig(hidden=8, blocks=1, bottleneck=4),
+    prior=PriorConfig(hidden=8, convolutions=2, heads=2),
+)
 
 
 CASES = {
@@ -48,6 +86,27 @@ CASES = {
         ),
         stages=(TrainingConfig(steps=1, loss="bce"),),
     ),
+    "s-hr-vqvae": Case(
+        SMALL_SHR,
+        stages=(
+            AutoencoderTraining(steps=1),
+            PriorTraining(steps=1),
+            PriorTraining(steps=1, attention=False, window=(2, 3)),
+            JointTraining(steps=1),
+            JointTraining(steps=1, codes="gumbel"),
+        ),
+        prepare=spread_codes,
+    ),
+    "s-hr-vqvae, one layer, averaged codebook": Case(
+        dataclasses.replace(SMALL_SHR, layers=1, codewords=9, channels=3),
+        stages=(
+            AutoencoderTraining(steps=1),
+            AutoencoderTraining(steps=1, codebook="average"),
+            PriorTraining(steps=1),
+        ),
+        channels=3,
+        prepare=spread_codes,
+    ),
 }
 
 
@@ -61,7 +120,9 @@ def case(request) -> Case:
 def model(case) -> Model:
     """Its model, the same weights every time."""
     torch.manual_seed(1)
-    return case.config.build().eval()
+    model = case.config.build().eval()
+    case.prepare(model)
+    return model
 
 
 def clip(case: Case, batch: int = 2, length: int = 6, seed: int = 0) -> Clip:
@@ -153,8 +214,15 @@ def test_teacher_forcing_agrees_with_the_rollout(case, model):
 
 
 def test_batch_independence(case, model):
-    """A sequence's prediction has no gradient from another sequence."""
-    frames = clip(case).frames.requires_grad_()
+    """A sequence's prediction does not change with another sequence, nor has a gradient from it."""
+    frames = clip(case).frames
+    other = torch.cat([frames[:1], 1 - frames[1:]])
+    before, after = (model.teacher_forced(Clip(each)) for each in (frames, other))
+    torch.testing.assert_close(after[0], before[0], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(after[1], before[1])
+    if isinstance(model, Codec):
+        return  # codes have no gradients
+    frames.requires_grad_()
     model.teacher_forced(Clip(frames))[0].sum().backward()
     assert frames.grad is not None
     assert frames.grad[1].abs().sum() == 0

@@ -5,8 +5,10 @@ Reference:
     Vector Quantized Variational Autoencoder for Video Prediction (2023).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -19,10 +21,11 @@ from framecast.codec import Codec, Grid
 from framecast.errors import ConfigError
 from framecast.layers.autoregressive import Rule, Sampler
 from framecast.layers.quantise import Quantised, ResidualTree
-from framecast.model import FrameSpec, ModelConfig, Options, Step
+from framecast.model import FrameSpec, ModelConfig, Options, Step, evaluating
 from framecast.models.s_hr_vqvae.autoencoder import STRIDE, AutoencoderConfig, Decoder, Encoder
 from framecast.models.s_hr_vqvae.prior import Drawn, PriorConfig, STPixelCNN
 from framecast.noise import Noise
+from framecast.pictures import Panel
 
 
 @dataclass(frozen=True)
@@ -192,3 +195,49 @@ class SHRVQVAE(Codec):
         """Log-probability of each code of frames `first`, …, given all before it, in nats."""
         logits = self.prior(self.symbols(indices), first, attend=attend).float()
         return logits.log_softmax(3).gather(3, indices[:, first:, :, None]).squeeze(3)
+
+    # what the model makes of a clip (Figs 4 and 5)
+
+    def inspect(self, clip: Clip) -> list[Panel]:
+        """The codec's panels; where each layer acts; what the prior expects and is unsure of.
+
+        Heat maps are of the last frame: the change that each layer's residual makes to it (Fig 4),
+        and the information of its codes given all before them. The entropy is of the codes of the
+        frame that comes next, given those of it that the point prediction has set.
+        """
+        panels = super().inspect(clip)
+        with torch.no_grad(), evaluating(self):
+            indices = self.indices(self.adapted(clip.frames))
+            maps = self._changes(indices[:, -1:], clip.frames.shape[-2:])
+            if clip.length > 1:
+                surprise = -self.code_log_prob(indices, clip.length - 1)[0, 0].sum(0)
+                maps["information of the last frame's codes, bits"] = surprise / math.log(2)
+            title = "entropy of the next frame's codes, bits"
+            maps[title] = self._next_entropy(indices) / math.log(2)
+        return panels + [_heat(title, values) for title, values in maps.items()]
+
+    def _changes(
+        self, indices: Int64[Tensor, "1 1 n h w"], size: Sequence[int]
+    ) -> dict[str, Float[Tensor, "h2 w2"]]:
+        """By how much each layer changes the frame's pixels."""
+        codewords = self.codewords(indices)
+        stages = [self.frames_of(codewords[:, :, :1] * 0)]
+        stages += [self.frames_of(codewords[:, :, :k]) for k in range(1, self.config.layers + 1)]
+        frames = [frame[0, 0, :, : size[0], : size[1]] for frame in stages]
+        return {
+            f"change by layer {layer}": (after - before).abs().mean(0)
+            for layer, (before, after) in enumerate(pairwise(frames), 1)
+        }
+
+    def _next_entropy(self, indices: Int64[Tensor, "1 t n h w"]) -> Float[Tensor, "h w"]:
+        """Entropy in nats at each place, all layers together."""
+        noise, options = Noise.of(0, [0], 1), SHRVQVAEOptions()
+        drawn = next(self.draw(self.symbols(indices), 1, None, noise, options))
+        whole = torch.cat([indices, drawn.indices.unsqueeze(1)], 1)
+        logs = self.prior(self.symbols(whole), indices.shape[1]).float().log_softmax(3)
+        return -(logs.exp() * logs).sum(3)[0, 0].sum(0)
+
+
+def _heat(title: str, values: Float[Tensor, "h w"]) -> Panel:
+    """A heat map from 0 to the largest value."""
+    return Panel(title, values[None], (0, max(float(values.max()), 1e-6)))

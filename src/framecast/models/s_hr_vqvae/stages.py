@@ -187,6 +187,7 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
         context, stretch = self._stretch(batch.length)
         return self._losses(self._indices(batch, stretch), context)
 
+    @torch.no_grad()
     def validate(self, batch: Clip | Codes) -> dict[str, Tensor]:
         """The same cross-entropy, of whole clips."""
         losses = self._losses(self._indices(batch, slice(None)), self.context)
@@ -251,6 +252,7 @@ class JointStage(Stage, of=SHRVQVAE, name="joint"):
         del phase, step
         return self._losses(batch, self.config.codes)
 
+    @torch.no_grad()
     def validate(self, batch: Clip) -> dict[str, Tensor]:
         """Eq 9, with the likeliest codes given true ones before them."""
         losses = self._losses(batch, "teacher-forced")
