@@ -93,7 +93,7 @@ class Rows:
     value: Float[Tensor, "r heads n d"]
 
     @classmethod
-    def of(cls, memory: Float[Tensor, "two r heads d n"]) -> "Rows":
+    def of(cls, memory: Float[Tensor, "2 r heads d n"]) -> "Rows":
         """Turn what is kept with the position last."""
         fill = -memory.shape[3] % HEAD_MULTIPLE
         return cls(*functional.pad(memory.transpose(3, 4), (0, fill)).unbind(0))
@@ -106,8 +106,8 @@ class Memory:
     Position last, because one query against many keys is then a product over contiguous rows.
     """
 
-    own: Float[Tensor, "two r heads d n"]  # of each row, with places for the frame being drawn
-    shared: Float[Tensor, "two b heads d n"] | None  # of the context, where rows share it
+    own: Float[Tensor, "2 r heads d n"]  # of each row, with places for the frame being drawn
+    shared: Float[Tensor, "2 b heads d k"] | None  # of the context, where rows share it
     past: int = field(init=False)  # positions of `own` before the frame being drawn
     _past_rows: Rows | None = field(init=False, default=None)  # made when first asked for
 
@@ -298,7 +298,7 @@ class LayerCache:
         self.projection = weight, bias
         self.heads = attention.heads, attention.size
 
-    def _keys_values(self, projected: Float[Tensor, "r n c3"]) -> Float[Tensor, "two r heads d n"]:
+    def _keys_values(self, projected: Float[Tensor, "r n c3"]) -> Float[Tensor, "2 r heads d n"]:
         parts = projected.unflatten(2, (3, *self.heads))[:, :, 1:]
         return parts.permute(2, 0, 3, 4, 1).contiguous()
 
