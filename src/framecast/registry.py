@@ -37,6 +37,7 @@ PRESETS: dict[str, str] = {
     "s-hr-vqvae/moving-mnist-1": "framecast.presets.s_hr_vqvae:moving_mnist_1",
     "s-hr-vqvae/moving-mnist-6": "framecast.presets.s_hr_vqvae:moving_mnist_6",
     "s-hr-vqvae/moving-mnist-joint": "framecast.presets.s_hr_vqvae:moving_mnist_joint",
+    "s-hr-vqvae/moving-mnist-pixels": "framecast.presets.s_hr_vqvae:moving_mnist_pixels",
     "s-hr-vqvae/moving-mnist-cpu": "framecast.presets.s_hr_vqvae:moving_mnist_cpu",
     "s-hr-vqvae/kth": "framecast.presets.s_hr_vqvae:kth",
     "s-hr-vqvae/kth-1": "framecast.presets.s_hr_vqvae:kth_1",
@@ -44,6 +45,7 @@ PRESETS: dict[str, str] = {
     "s-hr-vqvae/kth-joint": "framecast.presets.s_hr_vqvae:kth_joint",
     "s-hr-vqvae/video-folder": "framecast.presets.s_hr_vqvae:video_folder",
     "s-hr-vqvae/tiny": "framecast.presets.s_hr_vqvae:tiny",
+    "s-hr-vqvae/tiny-pixels": "framecast.presets.s_hr_vqvae:tiny_pixels",
 }
 
 PROTOCOLS: dict[str, str] = {

@@ -97,6 +97,12 @@ CASES = {
         ),
         prepare=spread_codes,
     ),
+    "s-hr-vqvae, pixels": Case(
+        dataclasses.replace(SMALL_SHR, pixels=True, width=1),
+        stages=(AutoencoderTraining(steps=1), PriorTraining(steps=1)),
+        size=(4, 4),
+        prepare=spread_codes,
+    ),
     "s-hr-vqvae, one layer, averaged codebook": Case(
         dataclasses.replace(SMALL_SHR, layers=1, codewords=9, channels=3),
         stages=(

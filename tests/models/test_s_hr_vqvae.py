@@ -381,6 +381,23 @@ def test_gumbel_codewords_are_codewords():
         assert float((children - below).abs().sum(1).min()) < 1e-6
 
 
+def test_pixels_are_their_own_codes():
+    """Without an autoencoder, a pixel is the nearest path of gray levels."""
+    config = SHRVQVAEConfig(pixels=True, width=1, layers=2, codewords=2)
+    model = config.build()
+    with torch.no_grad():
+        model.quantiser.codebooks[0][0] = torch.tensor([[0.25], [0.75]])
+        model.quantiser.codebooks[1][:] = torch.tensor([[-0.25], [0.25]])
+    frames = torch.tensor([0.1, 0.4, 0.6, 0.9]).reshape(1, 1, 1, 2, 2)
+    codes = model.encode(frames)
+    assert [level.flatten().tolist() for level in codes.levels] == [[0, 0, 1, 1], [0, 1, 0, 1]]
+    decoded = model.decode(codes).frames.flatten()
+    torch.testing.assert_close(decoded, torch.tensor([0.0, 0.5, 0.5, 1.0]))
+    assert codes.bits == 2 * 4
+    with pytest.raises(ConfigError, match="set width to the channels"):
+        SHRVQVAEConfig(pixels=True)
+
+
 def test_refusals():
     """Wrong settings and foreign codes are a line each."""
     with pytest.raises(ConfigError, match="codewords at least 2"):

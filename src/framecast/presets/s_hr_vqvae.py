@@ -3,6 +3,8 @@
 The paper gives the optimizer and its rate; it is silent about batches and budgets.
 """
 
+from dataclasses import replace
+
 from framecast.clip import DataConfig
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
@@ -19,6 +21,8 @@ MOVING_MNIST = {1: 64, 3: 4, 6: 2}
 """Codewords of a codebook by number of layers: 64 leaves each (Table 1)."""
 KTH = {1: 512, 3: 8, 9: 2}
 """The same for KTH: 512 leaves each."""
+SMALL = AutoencoderConfig(hidden=32, blocks=1, bottleneck=16)
+NARROW = PriorConfig(hidden=16, convolutions=3)
 EPOCH = 625
 """Steps of 16 clips in an epoch of Moving-MNIST."""
 
@@ -41,6 +45,22 @@ def moving_mnist_6() -> Experiment:
 def moving_mnist_joint() -> Experiment:
     """Moving-MNIST 10→10, 3 layers, then prior and decoder jointly: Table 3's last row."""
     return _moving_mnist(3, _joint(EPOCH))
+
+
+def moving_mnist_pixels() -> Experiment:
+    """Moving-MNIST 10→10 in pixels, no autoencoder: Fig 7's ST-PixelCNN alone; its convolutions."""
+    model = SHRVQVAEConfig(pixels=True, width=1)
+    prior = PriorTraining(
+        steps=100 * EPOCH,
+        batch=16,
+        window=(4, 6),
+        attention=False,
+        validate_every=EPOCH,
+        checkpoint_every=EPOCH,
+        sample_every=0,
+    )
+    codebooks = AutoencoderTraining(steps=2 * EPOCH, batch=16, validate_every=EPOCH)
+    return _experiment(model, MovingDigits(), 10, {"autoencoder": codebooks, "prior": prior})
 
 
 def kth() -> Experiment:
@@ -94,27 +114,35 @@ def video_folder() -> Experiment:
 
 def tiny() -> Experiment:
     """Drawn digits 5→5 with a small network: no download, some minutes on a CPU."""
-    return Experiment(
-        SHRVQVAEConfig(
-            autoencoder=AutoencoderConfig(hidden=32, blocks=1, bottleneck=16),
-            prior=PriorConfig(hidden=16, convolutions=3),
-        ),
-        MovingDigits(digits="glyphs", train_size=2_000, validation_size=64),
-        context=5,
-        horizon=5,
-        stages={
-            "autoencoder": _autoencoder(600, every=200),
-            "prior": _prior(600, batch=8, every=200),
-            "joint": JointTraining(
-                steps=100,
-                batch=8,
-                validate_every=50,
-                validation_clips=32,
-                checkpoint_every=50,
-                sample_every=100,
-            ),
-        },
+    joint = JointTraining(
+        steps=100,
+        batch=8,
+        validate_every=50,
+        validation_clips=32,
+        checkpoint_every=50,
+        sample_every=100,
     )
+    stages = {
+        "autoencoder": _autoencoder(600, every=200),
+        "prior": _prior(600, batch=8, every=200),
+        "joint": joint,
+    }
+    return _tiny(SHRVQVAEConfig(autoencoder=SMALL, prior=NARROW), stages)
+
+
+def tiny_pixels() -> Experiment:
+    """The same digits in pixels with as small a prior, to be compared with `tiny`."""
+    prior = _prior(600, batch=2, every=200, window=(3, 3), attention=False)
+    stages = {
+        "autoencoder": _autoencoder(200, every=100),
+        "prior": replace(prior, validation_clips=16, sample_every=0),
+    }
+    return _tiny(SHRVQVAEConfig(pixels=True, width=1, prior=NARROW), stages)
+
+
+def _tiny(model: SHRVQVAEConfig, stages: dict[str, StageConfig]) -> Experiment:
+    data = MovingDigits(digits="glyphs", train_size=2_000, validation_size=64)
+    return Experiment(model, data, context=5, horizon=5, stages=stages)
 
 
 def _moving_mnist(layers: int, stages: dict[str, StageConfig]) -> Experiment:

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from framecast.clip import Clip
 from framecast.codec import Codec, Grid
@@ -41,6 +41,9 @@ class SHRVQVAEConfig(ModelConfig):
     """Layers of the hierarchy, n; one layer is a plain VQ-VAE."""
     codewords: int = 4
     """Codewords of one codebook, M; layer i has M^(i-1) codebooks."""
+    pixels: bool = False
+    """Quantise and predict the pixels themselves, without encoder and decoder: the ST-PixelCNN
+    alone, which the paper compares with (§7.3). A pixel has as many numbers as channels."""
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     """Sizes of encoder and decoder."""
     prior: PriorConfig = field(default_factory=PriorConfig)
@@ -50,6 +53,16 @@ class SHRVQVAEConfig(ModelConfig):
         """Check the sizes."""
         if min(self.channels, self.width, self.layers) < 1 or self.codewords < 2:
             raise ConfigError("channels, width and layers are at least 1, codewords at least 2")
+        if self.pixels and self.width != self.channels:
+            raise ConfigError(
+                f"pixels of {self.channels} channels are {self.channels} wide, not {self.width}; "
+                "set width to the channels"
+            )
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a frame per position of the grid, in each direction."""
+        return 1 if self.pixels else STRIDE
 
 
 @dataclass(frozen=True)
@@ -77,15 +90,16 @@ class SHRVQVAE(Codec):
     def __init__(self, config: SHRVQVAEConfig) -> None:
         """Make encoder, quantiser, decoder and prior."""
         super().__init__(config)
-        self.encoder = Encoder(config.autoencoder, config.channels, config.width)
+        sizes = (config.autoencoder, config.channels, config.width)
+        self.encoder = nn.Identity() if config.pixels else Encoder(*sizes)
         self.quantiser = ResidualTree(config.layers, config.codewords, config.width)
-        self.decoder = Decoder(config.autoencoder, config.channels, config.width)
+        self.decoder = nn.Identity() if config.pixels else Decoder(*sizes)
         self.prior = STPixelCNN(config.prior, config.layers, config.codewords, config.width)
 
     @property
     def expects(self) -> FrameSpec:
-        """Frames of the configured channels; sizes are padded to multiples of 4."""
-        return FrameSpec(channels=self.config.channels, multiple_of=STRIDE)
+        """Frames of the configured channels; sizes are padded to multiples of the stride."""
+        return FrameSpec(channels=self.config.channels, multiple_of=self.config.stride)
 
     # Step 1: frame encoding (§4.1)
 
@@ -95,8 +109,9 @@ class SHRVQVAE(Codec):
         return (self.config.codewords,) * self.config.layers
 
     def grids(self, length: int, height: int, width: int) -> tuple[Grid, ...]:
-        """A quarter of the frame's size in every layer."""
-        return ((length, height // STRIDE, width // STRIDE),) * self.config.layers
+        """A quarter of the frame's size in every layer, or all of it with pixels."""
+        stride = self.config.stride
+        return ((length, height // stride, width // stride),) * self.config.layers
 
     def quantise(
         self, frames: Float[Tensor, "n c h w"]
