@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framecast.errors import ConfigError, FramecastError
@@ -91,6 +91,7 @@ def test_a_token_takes_the_fewest_whole_bits(values: int, bits: int) -> None:
     assert width(values) == bits
 
 
+@settings(deadline=None)
 @given(LEVELS, st.integers(1, 5), st.integers(0, 99))
 def test_packing_is_what_its_words_say_and_comes_back(levels, clips: int, seed: int) -> None:
     codes = made_up(levels, clips, seed=seed)
@@ -113,6 +114,7 @@ def test_a_range_of_more_than_32_bits_is_not_packed() -> None:
         pack(Codes((torch.zeros(1, 1, 1, 1, dtype=torch.long),), (2**32 + 1,), (1, 1, 1), 1))
 
 
+@settings(deadline=None)
 @given(LEVELS, st.integers(1, 9), st.integers(1, 3), st.integers(0, 2), st.integers(1, 4))
 def test_a_file_holds_the_bits_and_gives_the_tokens_back(
     tmp_path_factory, levels, blocks: int, length: int, missing: int, portion: int
@@ -136,6 +138,7 @@ def test_a_file_holds_the_bits_and_gives_the_tokens_back(
     assert sum(chunk.frames for chunk in file.chunks(2)) == frames
 
 
+@settings(deadline=None)
 @given(st.integers(0, 6), st.integers(1, 4))
 def test_reading_may_begin_at_any_block(tmp_path_factory, first: int, portion: int) -> None:
     path = tmp_path_factory.mktemp("tokens") / "a.tokens"
