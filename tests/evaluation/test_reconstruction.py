@@ -138,6 +138,16 @@ def test_files_of_a_reconstruction(codec: TinyCodec, tmp_path: Path) -> None:
         evaluate(codec, FIRST, out=tmp_path / "clean")
 
 
+def test_results_of_the_format_before_codes_are_read(codec: TinyCodec, tmp_path: Path) -> None:
+    result = evaluate(codec, SINGLE, limit=2, out=tmp_path / "r")
+    path = tmp_path / "r" / "results.json"
+    document = json.loads(path.read_text())
+    assert document.pop("codec") is None
+    assert document.pop("format_version") == 2
+    path.write_text(json.dumps({"format_version": 1, **document}))
+    assert results_folder.read(tmp_path / "r") == replace(result, format_version=1)
+
+
 def test_the_report_says_what_the_codes_take(codec: TinyCodec) -> None:
     found = table(evaluate(codec, FIRST, limit=2))
     notes = "\n".join(found.notes)
