@@ -92,7 +92,9 @@ def moving_mnist_cpu() -> Experiment:
         horizon=10,
         stages={
             "autoencoder": _autoencoder(4_000, every=500),
-            "prior-local": _prior(5_000, batch=8, every=250, window=(4, 16), attention=False),
+            "prior-local": _prior(
+                5_000, batch=8, every=250, rate=5e-3, window=(4, 16), attention=False
+            ),
             "prior": _prior(400, batch=4, every=100, rate=1e-3),
         },
     )
