@@ -20,6 +20,7 @@ from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
+from framecast.schedules import constant
 from framecast.stage import Stage, StageConfig
 
 
@@ -91,7 +92,7 @@ CASES = {
         stages=(
             AutoencoderTraining(steps=1),
             PriorTraining(steps=1),
-            PriorTraining(steps=1, attention=False, window=(2, 3)),
+            PriorTraining(steps=1, attention=False, window=(2, 3), own_codes=constant(0.5)),
             JointTraining(steps=1),
             JointTraining(steps=1, codes="gumbel"),
         ),

@@ -23,6 +23,7 @@ from framecast.models.s_hr_vqvae.stages import (
     PriorTraining,
 )
 from framecast.noise import Noise
+from framecast.schedules import constant
 
 
 class Alone:
@@ -304,6 +305,26 @@ def test_the_loss_of_a_window_is_that_of_the_frames_alone():
     start = int(torch.randint(4, ()))
     stretch = clip.pick(slice(start, start + 5))
     torch.testing.assert_close(losses, PriorStage(PriorTraining(), model, 2)("main", stretch, 0))
+
+
+def test_own_codes_are_seen_and_true_ones_are_learnt():
+    """With probability 1, every future frame is as the model finds it likeliest."""
+    model, clip = tiny(), clips()
+    stage = PriorStage(PriorTraining(own_codes=constant(1.0)), model, 3)
+    losses = stage("main", clip, 0)
+    indices = model.indices(clip.frames)
+    likeliest = model.prior(model.symbols(indices), 3).argmax(3)
+    assert not torch.equal(likeliest, indices[:, 3:])
+    seen = torch.cat([indices[:, :3], likeliest], 1)
+    logits = model.prior(model.symbols(seen), 3)
+    expected = functional.cross_entropy(logits.movedim(3, 1), indices[:, 3:])
+    torch.testing.assert_close(losses["total"], expected)
+    torch.manual_seed(0)
+    mixed = stage._own(indices, 3, 0.5)
+    own = [[torch.equal(mixed[b, 3 + t], likeliest[b, t]) for t in range(2)] for b in range(2)]
+    true = [[torch.equal(mixed[b, 3 + t], indices[b, 3 + t]) for t in range(2)] for b in range(2)]
+    assert all(a or b for x, y in zip(own, true, strict=True) for a, b in zip(x, y, strict=True))
+    assert torch.equal(mixed[:, :3], indices[:, :3])
 
 
 def test_a_prior_without_attention_has_a_silent_one():

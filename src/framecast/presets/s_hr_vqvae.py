@@ -14,7 +14,7 @@ from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
-from framecast.schedules import Schedule
+from framecast.schedules import Schedule, constant
 from framecast.stage import OptimizerConfig, StageConfig
 
 MOVING_MNIST = {1: 64, 3: 4, 6: 2}
@@ -95,7 +95,19 @@ def moving_mnist_cpu() -> Experiment:
             "prior-local": _prior(
                 5_000, batch=8, every=250, rate=5e-3, window=(4, 16), attention=False
             ),
-            "prior": _prior(400, batch=4, every=100, rate=1e-3),
+            "prior-own": _prior(
+                1_000, batch=8, every=250, window=(4, 16), attention=False, own=0.5
+            ),
+            "prior": _prior(250, batch=4, every=50, rate=1e-3, own=0.5),
+            "joint": JointTraining(
+                steps=150,
+                batch=4,
+                optimizer=_quick(3e-4),
+                validate_every=50,
+                validation_clips=32,
+                checkpoint_every=50,
+                sample_every=150,
+            ),
         },
     )
 
@@ -211,6 +223,7 @@ def _prior(
     *,
     window: tuple[int, int] | None = None,
     attention: bool = True,
+    own: float = 0.0,
 ) -> PriorTraining:
     return PriorTraining(
         steps=steps,
@@ -218,6 +231,8 @@ def _prior(
         optimizer=_quick(rate),
         window=window,
         attention=attention,
+        own_codes=constant(own),
+        keep="last" if own else "best",
         validate_every=every,
         validation_clips=64,
         checkpoint_every=every,

@@ -205,11 +205,10 @@ class SHRVQVAE(Codec):
         return self.code_log_prob(self.indices(frames), context.length).sum((1, 2, 3, 4))
 
     def code_log_prob(
-        self, indices: Int64[Tensor, "b t n h w"], first: int, *, attend: bool = True
+        self, indices: Int64[Tensor, "b t n h w"], first: int
     ) -> Float[Tensor, "b u n h w"]:
         """Log-probability of each code of frames `first`, …, given all before it, in nats."""
-        logits = self.prior(self.symbols(indices), first, attend=attend).float()
-        return logits.log_softmax(3).gather(3, indices[:, first:, :, None]).squeeze(3)
+        return log_probs(self.prior(self.symbols(indices), first), indices[:, first:])
 
     # what the model makes of a clip (Figs 4 and 5)
 
@@ -251,6 +250,13 @@ class SHRVQVAE(Codec):
         whole = torch.cat([indices, drawn.indices.unsqueeze(1)], 1)
         logs = self.prior(self.symbols(whole), indices.shape[1]).float().log_softmax(3)
         return -(logs.exp() * logs).sum(3)[0, 0].sum(0)
+
+
+def log_probs(
+    logits: Float[Tensor, "b u n m h w"], indices: Int64[Tensor, "b u n h w"]
+) -> Float[Tensor, "b u n h w"]:
+    """Log-probability of each index by its own logits, in nats."""
+    return logits.float().log_softmax(3).gather(3, indices.unsqueeze(3)).squeeze(3)
 
 
 def _heat(title: str, values: Float[Tensor, "h w"]) -> Panel:

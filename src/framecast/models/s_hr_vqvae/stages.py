@@ -15,8 +15,9 @@ from framecast.data.coded import CodedClips
 from framecast.errors import ConfigError
 from framecast.layers.codebooks import MovingAverageCodebooks, Usage, initialise, restart
 from framecast.layers.quantise import tree_loss
-from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEOptions
+from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEOptions, log_probs
 from framecast.noise import Noise
+from framecast.schedules import Schedule, constant
 from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
 from framecast.tokens import Codes
 
@@ -153,6 +154,10 @@ class PriorTraining(StageConfig):
     attention: bool = True
     """False trains the convolutions alone, several times faster, and silences the attention: for a
     first stage, before one that trains both."""
+    own_codes: Schedule = constant(0.0)
+    """Probability, by step, that a future frame is seen by what comes after it in the codes that
+    the model finds likeliest, given true ones before, so that it learns to go on from its own
+    errors; costs a second pass."""
 
     def __post_init__(self) -> None:
         """Check the window."""
@@ -183,14 +188,18 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
 
     def forward(self, phase: str, batch: Clip | Codes, step: int) -> dict[str, Tensor]:
         """Eq 7: cross-entropy in nats, a mean over positions, future frames and layers."""
-        del phase, step
+        del phase
         context, stretch = self._stretch(batch.length)
-        return self._losses(self._indices(batch, stretch), context)
+        indices = self._indices(batch, stretch)
+        share = self.config.own_codes(step, self.config.steps)
+        seen = self._own(indices, context, share) if share else indices
+        return self._losses(seen, indices, context)
 
     @torch.no_grad()
     def validate(self, batch: Clip | Codes) -> dict[str, Tensor]:
         """The same cross-entropy, of whole clips."""
-        losses = self._losses(self._indices(batch, slice(None)), self.context)
+        indices = self._indices(batch, slice(None))
+        losses = self._losses(indices, indices, self.context)
         return {"score": losses["total"], **losses}
 
     def _indices(self, batch: Clip | Codes, frames: slice) -> Tensor:
@@ -200,9 +209,20 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
         with torch.no_grad():
             return self.model.indices(self.model.adapted(batch.frames[:, frames]))
 
-    def _losses(self, indices: Tensor, context: int) -> dict[str, Tensor]:
-        attend = self.config.attention
-        nats = -self.model.code_log_prob(indices, context, attend=attend).mean((0, 1, 3, 4))
+    @torch.no_grad()
+    def _own(self, indices: Tensor, context: int, share: float) -> Tensor:
+        """The indices, with some future frames as the model finds them likeliest."""
+        symbols = self.model.symbols(indices)
+        likeliest = self.model.prior(symbols, context, attend=self.config.attention).argmax(3)
+        future = indices[:, context:]
+        chosen = torch.rand(future.shape[:2]).to(indices.device) < share
+        future = torch.where(chosen[..., None, None, None], likeliest, future)
+        return torch.cat([indices[:, :context], future], 1)
+
+    def _losses(self, seen: Tensor, indices: Tensor, context: int) -> dict[str, Tensor]:
+        """The loss of the future's codes, given what is seen before each of them."""
+        logits = self.model.prior(self.model.symbols(seen), context, attend=self.config.attention)
+        nats = -log_probs(logits, indices[:, context:]).mean((0, 1, 3, 4))
         bits = {f"bits {layer}": n.detach() / math.log(2) for layer, n in enumerate(nats, 1)}
         return {"total": nats.mean(), **bits}
 
