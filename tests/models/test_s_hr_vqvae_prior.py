@@ -123,3 +123,11 @@ def test_every_parameter_learns_also_in_bf16():
             assert parameter.grad is not None
             assert parameter.grad.abs().sum() > 0
     torch.testing.assert_close(logits, net(volume(4, 4, 4).float(), 2), rtol=0.1, atol=0.05)
+
+
+def test_a_clip_alone_gives_what_it_gives_in_a_batch():
+    net = prior()
+    clips = torch.cat([volume(4, 3, 5), volume(4, 3, 5).flip(1)])
+    together = net(clips, 1)
+    for i in range(2):
+        torch.testing.assert_close(net(clips[i : i + 1], 1), together[i : i + 1])

@@ -18,9 +18,21 @@ class CausalConv3d(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Maps `b c t h w` to as many frames; what is before the first one is zero."""
-        return functional.conv3d(
-            functional.pad(input, (0, 0, 0, 0, 2, 0)), self.taps(), self.bias, padding=(0, 1, 1)
-        )
+        padded = functional.pad(input, (0, 0, 0, 0, 2, 0))
+        if len(input) == 1:
+            return self._frame_by_frame(padded[0].transpose(0, 1))
+        return functional.conv3d(padded, self.taps(), self.bias, padding=(0, 1, 1))
+
+    def _frame_by_frame(self, frames: Tensor) -> Tensor:
+        """The same for one clip `t c h w`, with the time taps as channels.
+
+        On a CPU, PyTorch runs a 3-D convolution of one small clip four times slower.
+        """
+        count = len(frames) - 2
+        stacked = torch.cat([frames[tap : tap + count] for tap in range(3)], 1)
+        stacked = stacked.contiguous(memory_format=torch.channels_last)
+        weight = self.taps().transpose(1, 2).flatten(1, 2)
+        return functional.conv2d(stacked, weight, self.bias, padding=1).transpose(0, 1).unsqueeze(0)
 
     def taps(self) -> Tensor:
         """The weight that acts, `outputs inputs 3 3 3`."""
