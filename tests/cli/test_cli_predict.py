@@ -1,8 +1,11 @@
 """`framecast predict`: every option that changes a result, and every way to go wrong."""
 
 import math
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -43,6 +46,27 @@ def test_context_and_horizon_come_from_the_model(cli, frame_folder, model_folder
     document = cli("predict", frame_folder(), "--model", model, "-o", "r", "--json").json
     assert (document["results"][0]["context"], document["results"][0]["horizon"]) == (4, 6)
     assert len(images(Path("r"))) == 10
+
+
+def movie(path: Path, aspect: Fraction | None) -> Path:
+    """A video whose pixels players do not show as squares."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 24, 32, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        for number in range(6):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("aspect", "said"), [(Fraction(12, 11), "1.09"), (Fraction(1), "")])
+def test_pixels_that_are_not_square_are_told_of(cli, aspect: Fraction, said: str) -> None:
+    ran = cli("predict", movie(Path("a.mp4"), aspect), *COPY, "--horizon", 1, "-o", "r")
+    assert images(Path("r")).shape[1:3] == (24, 32)
+    assert (f"players show the stored pixels {said} times" in ran.out) == bool(said)
+    assert ("players show" in ran.out) == bool(said)
 
 
 def test_the_default_output_is_a_video_named_after_the_input(cli, frame_folder) -> None:

@@ -26,6 +26,7 @@ def make(tmp_path: Path) -> Make:
         rate: int = 25,
         bframes: int = 2,
         rotate: int = 0,
+        aspect: Fraction | None = None,
         options: dict[str, str] | None = None,
     ) -> Path:
         path = tmp_path / name
@@ -35,6 +36,8 @@ def make(tmp_path: Path) -> Make:
             stream: Any = container.add_stream(codec, rate=rate, options=options or {})
             stream.height, stream.width = size
             stream.pix_fmt = pixels
+            if aspect is not None:
+                stream.codec_context.sample_aspect_ratio = aspect
             stream.codec_context.gop_size = 8
             if codec in {"libx264", "mpeg4", "mpeg2video"}:
                 stream.codec_context.max_b_frames = bframes

@@ -1,8 +1,13 @@
 """Files that are damaged, missing, or no videos."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 from made_clips import Make
 
@@ -70,6 +75,73 @@ def test_no_warning_where_the_fault_is_not_reached(make: Make):
     path = make("a.mp4", 24, options={"crf": "1"})
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert video.read(path, count=3).length == 3
+
+
+STATES_ITS_LENGTH = [
+    ("a.mkv", "libx264"),
+    ("a.webm", "libvpx"),
+    ("a.avi", "mpeg4"),
+    ("a.flv", "flv1"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec"), STATES_ITS_LENGTH)
+def test_a_file_that_ends_early_without_an_error_is_warned_of(make: Make, name: str, codec: str):
+    """FFmpeg takes the end of such a file for the end of the video."""
+    path = make(name, 60, codec=codec, options={"crf": "1"} if codec == "libx264" else {})
+    whole = list(video.frames(path))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.warns(video.FrameWarning, match="is cut off") as caught:
+        frames = list(video.frames(path))
+    assert len(whole) == 60 > len(frames) > 0
+    line = str(caught[0].message)
+    found = re.search(r"(\d+) frames were decoded, .* about (\d+) more are missing", line)
+    assert found is not None
+    assert "\n" not in line
+    assert int(found[1]) == len(frames)
+    assert abs(int(found[2]) - (60 - len(frames))) <= 1
+    with pytest.warns(video.FrameWarning, match=f"is cut off: {len(frames) - 1} frames"):
+        assert len(list(video.frames(path, start=1))) == len(frames) - 1
+    assert len(list(video.frames(path, count=1))) == 1  # no warning: the end was not reached
+
+
+@pytest.mark.parametrize("times", [None, [5000 + 40 * n for n in range(60)]])
+def test_a_whole_file_is_not_warned_of(make: Make, times: list[int] | None):
+    """Wherever its clock starts; warnings are errors here."""
+    for name, codec in (*STATES_ITS_LENGTH[:2], ("a.mp4", "libx264"), ("a.ts", "libx264")):
+        assert len(list(video.frames(make(name, 60, codec=codec, times=times)))) == 60
+    for short in (1, 2, 3):
+        assert len(list(video.frames(make("s.mkv", short, times=None)))) == short
+
+
+def with_sound(path: Path, seconds: float, frames: int, stated: bool) -> Path:
+    """A video and a tone of other lengths; `stated` leaves the video's own in the file."""
+    rate = 8000
+    with av.open(str(path), "w") as container:
+        picture: Any = container.add_stream("libx264", rate=25)
+        picture.height, picture.width, picture.pix_fmt = 48, 64, "yuv420p"
+        sound: Any = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        for number in range(frames):
+            noise = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(picture.encode(None))
+        for start in range(0, int(seconds * rate), 400):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 400), np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    if not stated:  # as other writers leave the tag away
+        path.write_bytes(path.read_bytes().replace(b"DURATION", b"DURATI0N"))
+    return path
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_sound_that_goes_on_is_no_missing_video(tmp_path: Path, stated: bool):
+    path = with_sound(tmp_path / "a.mkv", seconds=6, frames=50, stated=stated)
+    assert len(list(video.frames(path))) == 50
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.warns(video.FrameWarning, match="is cut off"):
+        assert 10 < len(list(video.frames(path))) < 50
 
 
 def test_libav_says_nothing_itself(make: Make):

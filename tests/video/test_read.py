@@ -1,5 +1,7 @@
 """Reading: order, times, seeking, resampling, formats."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -131,6 +133,18 @@ def test_rotation_is_applied(make: Make, degrees: int, turns: int):
     assert (info.height, info.width) == image.shape[:2]
     assert info.rotation == -degrees % 360
     assert video.read(path).frames.shape[-2:] == image.shape[:2]
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.avi"])
+@pytest.mark.parametrize("aspect", [None, Fraction(3, 2), Fraction(12, 11), Fraction(1, 2)])
+def test_pixels_are_the_stored_ones_and_their_aspect_is_told(make: Make, name: str, aspect):
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    path = make(name, 4, codec=codec, aspect=aspect)
+    info = video.probe(path)
+    assert info.aspect == pytest.approx(float(aspect or 1))
+    image = list(video.frames(path))[2].image
+    assert (info.height, info.width) == image.shape[:2] == (48, 64)
+    assert near(image, 2)
 
 
 def test_read_counts_seconds_from_its_first_frame(make: Make):

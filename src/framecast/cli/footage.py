@@ -13,9 +13,22 @@ from torch import Tensor
 from framecast.clip import Clip
 from framecast.errors import FramecastError, VideoError
 from framecast.model import FrameSpec, Model
-from framecast.video import FOLDER_FPS, Frame, Size, fit, frames, is_video, natural, probe, to_gray
+from framecast.video import (
+    FOLDER_FPS,
+    Frame,
+    Size,
+    VideoInfo,
+    fit,
+    frames,
+    is_video,
+    natural,
+    probe,
+    to_gray,
+)
 
 Sizing = tuple[int, int] | Literal["native", "model"]
+SQUARE = 0.01
+"""Pixels whose aspect is nearer to 1 than this are called square."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,9 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
     notes = [*_sizing_notes(first.image.shape[:2], target), *_model_notes(model, wanted)]
     if gray and _colourful(first):
         notes.append("colour was turned into gray, which is what the model takes")
-    rate = probe(path).fps or reading.fps or FOLDER_FPS
+    info = probe(path)
+    notes += _aspect_notes(info)
+    rate = info.fps or reading.fps or FOLDER_FPS
     fps = reading.fps or rate
     seconds = reading.start / rate if isinstance(reading.start, int) else reading.start
     number = round(seconds * fps)
@@ -171,6 +186,15 @@ def _sizing_notes(native: tuple[int, ...], target: Size | None) -> list[str]:
         share = max(cut) / (side * scale)
         notes.append(f"the centre was kept: {share:.0%} was cropped {where}")
     return notes
+
+
+def _aspect_notes(info: VideoInfo) -> list[str]:
+    if abs(info.aspect - 1) < SQUARE:
+        return []
+    return [
+        f"players show the stored pixels {info.aspect:.3g} times as wide as high; "
+        "frames are used as they are stored, and look squeezed or stretched"
+    ]
 
 
 def _model_notes(model: Model, context: int) -> list[str]:

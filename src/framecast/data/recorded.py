@@ -275,10 +275,12 @@ def _examine(config: RecordedConfig, video: Video, content: str) -> Recording:
 
 
 def _ends_with(config: RecordedConfig, path: Path, frames: int) -> bool:
-    try:
-        return len(list(config.decode(path, frames - 1, 2))) == 1
-    except VideoError:
-        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FrameWarning)
+        try:
+            return len(list(config.decode(path, frames - 1, 2))) == 1
+        except (VideoError, FrameWarning):
+            return False
 
 
 def count_frames(frames: Iterator[Any]) -> tuple[int, str]:

@@ -38,6 +38,9 @@ class VideoInfo:
     """Length; None if unknown, and for a folder."""
     rotation: int
     """Degrees clockwise by which the stored frames are turned: 0, 90, 180 or 270."""
+    aspect: float
+    """How many times as wide as high a player shows a stored pixel, before rotation. Frames are
+    given as they are stored: where this is not 1, they look squeezed or stretched."""
     codec: str
     """FFmpeg's name of the codec, or the images' format."""
     pixel_format: str
@@ -75,6 +78,7 @@ def probe(path: str | Path) -> VideoInfo:
             fps=float(frames / seconds) if frames and seconds else video.rate,
             seconds=None if seconds is None else float(seconds),
             rotation=rotation,
+            aspect=video.aspect,
             codec=video.stream.codec_context.codec.canonical_name,
             pixel_format=first.format.name,
         )
@@ -84,7 +88,7 @@ def _folder(path: Path) -> VideoInfo:
     paths = folder.numbered(path)
     height, width = folder.image_size(paths[0])
     kind, mode = folder.image_kind(paths[0])
-    return VideoInfo(path, width, height, len(paths), True, None, None, 0, kind, mode)
+    return VideoInfo(path, width, height, len(paths), True, None, None, 0, 1.0, kind, mode)
 
 
 def _count(video: OpenVideo) -> tuple[int | None, bool]:

@@ -42,6 +42,9 @@ def frames(
     that is the n-th when decoding from the beginning. (In a damaged file a seek passes over faults
     that a decoder would stop at.)
 
+    Images are upright, and their pixels are the stored ones, even where the file says that a
+    player shall not show them as squares (`VideoInfo.aspect`).
+
     Args:
         path: a video file, a GIF, or a folder of PNG or JPEG images in natural order of names.
         start: an int is a frame number from 0; a float is a time in seconds, and the frame on show
@@ -52,7 +55,9 @@ def frames(
             clock, this is the rate of its images (`FOLDER_FPS` where None).
 
     Warns:
-        FrameWarning: where the file is damaged, after the frames before the fault.
+        FrameWarning: where the file is damaged, after the frames before the fault; and at its end
+            where it is cut off: more than 2 frames and 2 % shorter than it states (MPEG-TS and raw
+            streams state no length).
 
     Raises:
         VideoError: if there is no such video, or no frame from `start` on. (From the first `next`.)

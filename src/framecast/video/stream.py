@@ -18,6 +18,7 @@ from av.sidedata.sidedata import Type as SideData
 from jaxtyping import UInt8
 
 from framecast.errors import VideoError
+from framecast.video.ending import lost
 
 DEFAULT_RATE = 25.0
 """Frames per second of a stream that states neither times nor a rate."""
@@ -36,7 +37,7 @@ _REORDER = 32
 
 
 class FrameWarning(UserWarning):
-    """A video is damaged: only the frames before the fault are used."""
+    """A video is damaged or cut off: only the frames before the fault are used."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class OpenVideo:
         rate = self.stream.average_rate or self.stream.guessed_rate
         # A guess as fast as the clock itself means that the file states nothing.
         return float(rate) if rate and 0 < rate < 1000 else DEFAULT_RATE
+
+    @property
+    def aspect(self) -> float:
+        """How many times as wide as high a player shows a stored pixel; 1 if nothing is stated."""
+        return float(self.stream.sample_aspect_ratio or 1)
 
     @property
     def counts_packets(self) -> bool:
@@ -142,18 +148,19 @@ def moments(path: Path, start: int | float) -> Iterator[Moment]:
         start: an int is a frame number, a float a time in seconds; the frame on show then is first.
 
     Warns:
-        FrameWarning: where a fault ends the video early.
+        FrameWarning: where a fault ends the video early, or the file ends well before the length
+            that it states (Matroska, WebM, MP4, MOV, AVI, FLV: streams such as MPEG-TS state none).
 
     Raises:
         VideoError: if no frame can be had.
     """
     with opened(path) as video:
         first, frames = decoded(video)
-        given = 0
+        given, end = 0, 0.0
         try:
             for moment in _timed(video, first.pts, _from(video, first.pts, frames, start)):
                 yield moment
-                given += 1
+                given, end = given + 1, moment.seconds + moment.length
         except (FFmpegError, OSError) as error:
             if given:
                 warnings.warn(
@@ -166,6 +173,13 @@ def moments(path: Path, start: int | float) -> Iterator[Moment]:
             raise VideoError(
                 f"{path} is damaged before {_place(start)}: {reason(error)}; start earlier"
             ) from error
+        if given and (missing := lost(video.container, video.stream, end, video.rate)):
+            warnings.warn(
+                f"{path} is cut off: {given} frames were decoded, and by the length that it states "
+                f"about {missing} more are missing; copy it again",
+                FrameWarning,
+                stacklevel=2,
+            )
     if not given:
         raise VideoError(f"{path} ends before {_place(start)}; start earlier")
 
