@@ -252,7 +252,7 @@ def bars(values: Float[np.ndarray, "n"] | Int64[np.ndarray, "n"]) -> Float[np.nd
 
 
 def panels(shown: Sequence[Panel]) -> Image.Image:
-    """Titled images in a grid.
+    """Titled images in a grid, each row as high as its highest image.
 
     Raises:
         FramecastError: if there are none.
@@ -262,18 +262,20 @@ def panels(shown: Sequence[Panel]) -> Image.Image:
     images = [_panel(panel) for panel in shown]
     font = _font(15)
     width = max(*(i.width for i in images), *(int(font.getlength(p.title)) for p in shown))
-    height = max(image.height for image in images)
-    room = WIDTH - _MARGIN
-    columns = max(1, min(len(images), room // (width + _MARGIN), _square(len(images))))
-    down = -(-len(images) // columns)
-    step = (width + _MARGIN, height + 26 + _MARGIN)
-    sheet = Image.new("RGB", (columns * step[0] + _MARGIN, down * step[1] + _MARGIN), "white")
+    columns = max(1, min(len(images), (WIDTH - _MARGIN) // (width + _MARGIN), _square(len(images))))
+    cells = list(zip(shown, images, strict=True))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(image.height for _, image in row) + 26 + _MARGIN for row in rows]
+    size = (columns * (width + _MARGIN) + _MARGIN, sum(heights) + _MARGIN)
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for number, (panel, image) in enumerate(zip(shown, images, strict=True)):
-        x = _MARGIN + number % columns * step[0]
-        y = _MARGIN + number // columns * step[1]
-        draw.text((x, y), panel.title, _INK, font)
-        sheet.paste(image, (x, y + 26))
+    y = _MARGIN
+    for row, height in zip(rows, heights, strict=True):
+        for column, (panel, image) in enumerate(row):
+            x = _MARGIN + column * (width + _MARGIN)
+            draw.text((x, y), panel.title, _INK, font)
+            sheet.paste(image, (x, y + 26))
+        y += height
     return sheet
 
 

@@ -402,6 +402,30 @@ def test_gumbel_codewords_are_codewords():
         assert float((children - below).abs().sum(1).min()) < 1e-6
 
 
+def test_what_is_inside():
+    """Layers' changes add up to the frame; information and entropy are those of the logits."""
+    model, clip = tiny(), clips(1, 3)
+    panels = {panel.title: panel for panel in model.inspect(clip)}
+    indices = model.indices(clip.frames)
+    words = model.codewords(indices[:, -1:])
+    below = model.frames_of(words[:, :, :1])
+    change = (model.frames_of(words) - below).abs()[0, 0].mean(0)
+    torch.testing.assert_close(panels["change by layer 2"].image[0], change.detach())
+    logits = model.prior(model.symbols(indices), 2)
+    nats = functional.cross_entropy(logits.movedim(3, 1), indices[:, 2:], reduction="none")
+    information = panels["information of the last frame's codes, bits"]
+    bits = nats[0, 0].sum(0).detach() / math.log(2)
+    torch.testing.assert_close(information.image[0], bits)
+    assert information.range == (0, pytest.approx(float(bits.max())))
+    entropy = panels["entropy of the next frame's codes, bits"].image
+    assert entropy.shape == (1, 4, 4)
+    assert 0 < float(entropy.min()) <= float(entropy.max()) <= 2 * math.log2(3) + 1e-5
+    assert any(title.startswith("paths: ") and " of 9 used" in title for title in panels)
+    assert "information of the last frame's codes, bits" not in {
+        panel.title for panel in model.inspect(clip.pick(slice(0, 1)))
+    }
+
+
 def test_pixels_are_their_own_codes():
     """Without an autoencoder, a pixel is the nearest path of gray levels."""
     config = SHRVQVAEConfig(pixels=True, width=1, layers=2, codewords=2)

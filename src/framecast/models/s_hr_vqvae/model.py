@@ -25,7 +25,8 @@ from framecast.model import FrameSpec, ModelConfig, Options, Step, evaluating
 from framecast.models.s_hr_vqvae.autoencoder import STRIDE, AutoencoderConfig, Decoder, Encoder
 from framecast.models.s_hr_vqvae.prior import Drawn, PriorConfig, STPixelCNN
 from framecast.noise import Noise
-from framecast.pictures import Panel
+from framecast.pictures import Panel, bars
+from framecast.tokens import Usage
 
 
 @dataclass(frozen=True)
@@ -215,9 +216,10 @@ class SHRVQVAE(Codec):
     def inspect(self, clip: Clip) -> list[Panel]:
         """The codec's panels; where each layer acts; what the prior expects and is unsure of.
 
-        Heat maps are of the last frame: the change that each layer's residual makes to it (Fig 4),
-        and the information of its codes given all before them. The entropy is of the codes of the
-        frame that comes next, given those of it that the point prediction has set.
+        The last histogram counts whole paths. Heat maps are of the last frame: the change that each
+        layer's residual makes to it (Fig 4), and the information of its codes given all before
+        them. The entropy is of the codes of the frame that comes next, given those of it that the
+        point prediction has set.
         """
         panels = super().inspect(clip)
         with torch.no_grad(), evaluating(self):
@@ -228,6 +230,11 @@ class SHRVQVAE(Codec):
                 maps["information of the last frame's codes, bits"] = surprise / math.log(2)
             title = "entropy of the next frame's codes, bits"
             maps[title] = self._next_entropy(indices) / math.log(2)
+        leaves = self.quantiser.leaves(indices.movedim(2, -1))
+        usage = Usage.of(leaves, self.quantiser.sizes[-1])
+        title = f"paths: {usage.used} of {self.quantiser.sizes[-1]} used"
+        title += f", perplexity {usage.perplexity:.3g}"
+        panels.append(Panel(title, bars(usage.counts.numpy()), (0, 1)))
         return panels + [_heat(title, values) for title, values in maps.items()]
 
     def _changes(
