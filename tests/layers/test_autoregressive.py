@@ -133,6 +133,9 @@ def test_impossible_rules_are_refused(values):
         Rule(**values)
 
 
-def test_auto_is_cached_on_a_cpu():
-    assert default_sampler(torch.device("cpu")) == "cached"
-    assert default_sampler(torch.device("cuda")) == "fixed-point"
+@pytest.mark.parametrize(
+    ("device", "rows", "sampler"),
+    [("cpu", 1, "fixed-point"), ("cpu", 2, "cached"), ("cuda", 8, "fixed-point")],
+)
+def test_what_auto_stands_for(device, rows, sampler):
+    assert default_sampler(torch.device(device), rows) == sampler

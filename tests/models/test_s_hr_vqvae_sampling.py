@@ -101,6 +101,13 @@ def test_without_samples_every_index_is_the_likeliest():
     assert torch.equal(logits.argmax(3), future)
 
 
+def test_auto_is_one_of_the_samplers():
+    net, context = prior(), indices(1, 1, 2, 3, 3)
+    for samples, sampler in ((1, "fixed-point"), (3, "cached")):
+        auto, named = (draw(net, context, s, samples) for s in ("auto", sampler))
+        assert [one.passes for one in auto] == [one.passes for one in named]
+
+
 def test_rows_are_samples_of_sequences_and_do_not_touch_one_another():
     net, context = prior(), indices(2, 2, 2, 3, 3)
     together = draw(net, context, "cached", 2, 3)

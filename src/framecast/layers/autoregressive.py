@@ -29,12 +29,14 @@ from torch import Tensor
 from framecast.errors import ConfigError
 
 Sampler = Literal["auto", "naive", "cached", "fixed-point"]
-"""`auto` is what measured fastest: `cached` on a CPU, `fixed-point` on other devices."""
+"""`auto` is what measured fastest on a CPU: `fixed-point` for one row, `cached` for more, where
+attention outweighs small steps and the slowest row decides on the passes. Elsewhere, where small
+steps are dear, `fixed-point`."""
 
 
-def default_sampler(device: torch.device) -> Literal["cached", "fixed-point"]:
-    """What `auto` stands for on a device."""
-    return "cached" if device.type == "cpu" else "fixed-point"
+def default_sampler(device: torch.device, rows: int) -> Literal["cached", "fixed-point"]:
+    """What `auto` stands for on a device, for so many rows at once."""
+    return "cached" if device.type == "cpu" and rows > 1 else "fixed-point"
 
 
 @runtime_checkable

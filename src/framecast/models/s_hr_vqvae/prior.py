@@ -143,7 +143,9 @@ class STPixelCNN(nn.Module):
         """
         rule = Rule(temperature, top_k)
         rows = samples or 1
-        chosen = default_sampler(context.device) if sampler == "auto" else sampler
+        chosen = (
+            default_sampler(context.device, rows * len(context)) if sampler == "auto" else sampler
+        )
         kind = LayerReplay if chosen == "naive" else LayerCache
         with torch.no_grad(), torch.autocast(context.device.type, enabled=False):
             pairs = zip(self.nets, volumes(context), strict=True)

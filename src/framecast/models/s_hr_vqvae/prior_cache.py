@@ -98,6 +98,10 @@ class Rows:
         fill = -memory.shape[3] % HEAD_MULTIPLE
         return cls(*functional.pad(memory.transpose(3, 4), (0, fill)).unbind(0))
 
+    def one(self, row: int) -> "Rows":
+        """Those of one row."""
+        return Rows(self.key[row : row + 1], self.value[row : row + 1])
+
 
 @dataclass
 class Memory:
@@ -138,20 +142,28 @@ class Memory:
         found = torch.baddbmm(self._by_row(found), rest, value.transpose(1, 2))
         return found.view(self.own.shape[1], -1)
 
-    def earlier(self, query: Float[Tensor, "r heads u d"]) -> Attended:
-        """What queries find before the frame being drawn."""
+    def earlier(self, query: Float[Tensor, "r heads u d"], row: int | None = None) -> Attended:
+        """What queries of all rows, or of one, find before the frame being drawn."""
         parts = []
-        if self.shared is not None and self._shared_rows is not None:
-            batch, samples = self.shared.shape[1], len(query) // self.shared.shape[1]
-            folded = query.unflatten(0, (samples, batch)).permute(1, 2, 0, 3, 4).flatten(2, 3)
-            found = _attend(folded, self._shared_rows)
-            unfolded = found.value.unflatten(2, (samples, -1)).permute(2, 0, 1, 3, 4)
-            sums = found.log_sum.unflatten(2, (samples, -1)).permute(2, 0, 1, 3)
-            parts.append(Attended(unfolded.flatten(0, 1), sums.flatten(0, 1)))
+        if self._shared_rows is not None:
+            parts.append(self._in_context(query, self._shared_rows, row))
         if self.past:
             self._past_rows = self._past_rows or Rows.of(self.own[..., : self.past])
-            parts.append(_attend(query, self._past_rows))
+            rows = self._past_rows if row is None else self._past_rows.one(row)
+            parts.append(_attend(query, rows))
         return merge(*parts) if len(parts) == 2 else parts[0]
+
+    def _in_context(self, query: Tensor, shared: Rows, row: int | None) -> Attended:
+        """What queries find in the context that rows share."""
+        batch = len(shared.key)
+        if row is not None:
+            return _attend(query, shared.one(row % batch))
+        samples = len(query) // batch
+        folded = query.unflatten(0, (samples, batch)).permute(1, 2, 0, 3, 4).flatten(2, 3)
+        found = _attend(folded, shared)
+        value = found.value.unflatten(2, (samples, -1)).permute(2, 0, 1, 3, 4).flatten(0, 1)
+        sums = found.log_sum.unflatten(2, (samples, -1)).permute(2, 0, 1, 3).flatten(0, 1)
+        return Attended(value, sums)
 
     def now(self, query: Float[Tensor, "r heads p d"]) -> Attended:
         """What queries of all positions find in the frame being drawn, up to themselves."""
@@ -276,12 +288,13 @@ class LayerCache:
         if self.seen is None:
             self.seen, self.found = x, self.memory.earlier(query)
             return self.found
-        changed = (x != self.seen).flatten(2).any(2).any(0).nonzero().squeeze(1)
-        if len(changed):
-            again = self.memory.earlier(query[:, :, changed])
-            self.found.value[:, :, changed] = again.value
-            self.found.log_sum[:, :, changed] = again.log_sum
-            self.seen = x
+        changed = (x != self.seen).any(2)
+        for row in changed.any(1).nonzero().flatten().tolist():
+            places = changed[row].nonzero().squeeze(1)
+            again = self.memory.earlier(query[row : row + 1, :, places], row)
+            self.found.value[row, :, places] = again.value[0]
+            self.found.log_sum[row, :, places] = again.log_sum[0]
+        self.seen = x
         return self.found
 
     def _codewords(self, tokens: Tensor) -> Tensor:
