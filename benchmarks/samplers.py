@@ -147,7 +147,7 @@ def main() -> None:
         needed = operations(model.prior, indices[0, 0, 0].numel())
         print(f"{rate / 1e9:.1f} billion multiply-adds per second; {needed / 1e9:.2f} per future")
         for samples in (None, options.samples):
-            print(f"\n{samples or 'no'} samples")
+            print(f"\n{samples} samples" if samples else "\nthe likeliest future")
             rows = list(measure(model, indices, samples, options.positions, options.rounds))
             rows.append(Row("floor", (samples or 1) * needed / rate))
             print(f"{'':24}{'seconds':>10}{'× naive':>10}{'× floor':>10}{'passes':>10}")
