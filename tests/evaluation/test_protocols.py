@@ -10,11 +10,11 @@ from framecast.config import from_json, to_json
 from framecast.data.arrays import Arrays
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
+from framecast.digest import of_json
 from framecast.errors import ConfigError
 from framecast.evaluation.protocol import (
     Protocol,
     as_trained,
-    digest,
     find,
     settled,
     taken_from_model,
@@ -41,7 +41,7 @@ def test_context_and_horizon_are_those_of_the_name(name: str) -> None:
 
 
 def test_no_two_protocols_are_the_same() -> None:
-    digests = {digest({**find(name).definition(), "name": ""}) for name in NAMES}
+    digests = {of_json({**find(name).definition(), "name": ""}) for name in NAMES}
     assert len(digests) == len(NAMES)
 
 
@@ -124,7 +124,7 @@ def test_data_of_ones_own_is_never_modified() -> None:
         find("arrays"), data=Arrays(range=(0.0, 9.0)), context=4, horizon=2, thresholds=(1.0,)
     )
     assert settled(own) == own
-    assert digest(own.definition()) != digest(find("arrays").definition())
+    assert of_json(own.definition()) != of_json(find("arrays").definition())
 
 
 def test_data_of_ones_own_follows_the_model(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from framecast.config import to_json
 from framecast.data.arrays import Arrays
+from framecast.digest import of_json
 from framecast.errors import ConfigError
 from framecast.evaluation.events import EVENTS, EventScores
 from framecast.evaluation.metrics import SETS, Metric, MetricSet, evaluate_frames, omitted
 from framecast.evaluation.metrics.evaluate import NETWORKS
-from framecast.evaluation.protocol import Protocol, digest
+from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.result import MetricInfo
 from framecast.evaluation.scoring import CRPS, SPREAD, FrameScores
 from framecast.registry import suggest
@@ -112,7 +113,7 @@ class Columns:
     def protocol_hash(self, protocol: Protocol) -> str:
         """SHA-256 of a protocol and of its metrics' definitions: equal hashes compare."""
         definitions = [to_json(metric) for metric in self.metric_set.metrics]
-        return digest({"protocol": protocol.definition(), "metrics": definitions})
+        return of_json({"protocol": protocol.definition(), "metrics": definitions})
 
 
 def metric_set(name: str) -> MetricSet:

@@ -1,12 +1,10 @@
 """A protocol: a frozen way to evaluate. Two results compare where their protocols are equal."""
 
 import dataclasses
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from framecast import registry
 from framecast.clip import DataConfig, Split
@@ -244,12 +242,6 @@ def reconstructing(protocol: Protocol, levels: int | None = None) -> Protocol:
     """
     single = with_samples(protocol, None)
     return dataclasses.replace(single, task="reconstruct", levels=levels)
-
-
-def digest(definition: Any) -> str:
-    """SHA-256, as hex, of plain JSON; the order of keys plays no part."""
-    text = json.dumps(definition, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without_places(data: DataConfig) -> DataConfig:
