@@ -17,6 +17,7 @@ from framecast.model import ModelConfig
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.models.copy_last import CopyLastConfig
 from framecast.schedules import Schedule
+from framecast.stage import OptimizerConfig
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -132,10 +133,10 @@ def test_experiment_checks_its_stages():
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_json_cannot_hold_are_not_written(number):
     """One line that names the place, before anything is written."""
-    experiment = Experiment(
-        ConvLSTMConfig(), MovingDigits(), 5, 7, {"main": TrainingConfig(teacher_forcing=Schedule())}
-    )
-    object.__setattr__(experiment.stages["main"].optimizer, "learning_rate", number)
+    optimizer = OptimizerConfig()
+    object.__setattr__(optimizer, "learning_rate", number)
+    stages = {"main": TrainingConfig(optimizer=optimizer)}
+    experiment = Experiment(ConvLSTMConfig(), MovingDigits(), 5, 7, stages)
     for write in (to_json, dump):
         with pytest.raises(ConfigError) as caught:
             write(experiment)

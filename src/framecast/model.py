@@ -261,9 +261,12 @@ class Model(nn.Module, ABC):
 
     def adapted(self, frames: Tensor) -> Tensor:
         """Frames with the channels and the padding that the model takes."""
-        if (frames.shape[2], self.expects.channels) == (1, 3):
-            frames = frames.expand(-1, -1, 3, -1, -1)
-        return pad_to_multiple(frames, self.expects.multiple_of)
+        return pad_to_multiple(self.coloured(frames), self.expects.multiple_of)
+
+    def coloured(self, frames: Tensor) -> Tensor:
+        """Frames with the channels that the model takes: one is made three."""
+        gray = (frames.shape[2], self.expects.channels) == (1, 3)
+        return frames.expand(-1, -1, 3, -1, -1) if gray else frames
 
     def restored(self, frames: Tensor, shape: tuple[int, int, int]) -> Tensor:
         """Frames `* c h w` of the model in the channels, height and width of what it was given."""

@@ -14,7 +14,7 @@ from framecast.errors import ConfigError
 MODELS: dict[str, str] = {
     "copy-last": "framecast.models.copy_last:CopyLast",
     "convlstm": "framecast.models.convlstm:ConvLSTM",
-    "s-hr-vqvae": "framecast.models.s_hr_vqvae:SHRVQVAE",
+    "s-hr-vqvae": "framecast.models.s_hr_vqvae.model:SHRVQVAE",
 }
 
 DATA: dict[str, str] = {

@@ -407,10 +407,20 @@ def test_fields_that_are_newer_than_a_run_have_their_defaults(tmp_path: Path) ->
 
 
 def test_clips_that_do_not_fit_are_refused_before_the_first_step(tmp_path: Path) -> None:
-    model = ConvLSTMConfig(channels=3, hidden=(2,), kernel=3)
+    model = ConvLSTMConfig(channels=2, hidden=(2,), kernel=3)
     misfit = Experiment(model, Dots(), 3, 2, {"main": TrainingConfig(steps=1)})
-    with pytest.raises(TrainingError, match="have 1 channels and the model takes 3"):
+    with pytest.raises(TrainingError, match="have 1 channels and the model takes 2"):
         train(misfit, tmp_path / "run", options=OPTIONS)
+
+
+def test_gray_clips_train_a_model_of_colour(tmp_path: Path) -> None:
+    model = ConvLSTMConfig(channels=3, hidden=(2,), kernel=3)
+    train(
+        Experiment(model, Dots(), 3, 2, {"main": TrainingConfig(steps=1)}),
+        tmp_path / "run",
+        options=OPTIONS,
+    )
+    assert (tmp_path / "run" / "model").is_dir()
 
 
 def test_nothing_to_train_is_an_error(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ class Training(Stage, of=ConvLSTM, name="main"):
     def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
         """The loss over all predicted frames, a mean per pixel."""
         del phase
-        frames = batch.frames
+        frames = self.model.coloured(batch.frames)
         horizon = frames.shape[1] - self.context
         chance = self.config.teacher_forcing(step, self.config.steps)
         forced = (torch.rand(len(frames), horizon) < chance).to(frames.device)
