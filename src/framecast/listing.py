@@ -68,15 +68,28 @@ def _summary(target: str) -> str:
 
 @lru_cache
 def _docstrings(module: str) -> dict[str, str]:
-    try:
-        spec = importlib.util.find_spec(module)
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    source = _source(module)
+    if source is None:
         return {}
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = ast.parse(source.read_text(encoding="utf-8"))
     documented = [node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     return {node.name: first_line(ast.get_docstring(node)) for node in documented}
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module, found without importing the packages that it is in."""
+    top, *parts = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if not parts:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    paths = [Path(root, *parts) for root in spec.submodule_search_locations or []]
+    files = [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _heading(folder: Path) -> str:
