@@ -31,7 +31,7 @@ EXTRA = 40
 
 def write_idx(path, images):
     raw = struct.pack(">4I", 0x0803, *images.shape) + images.tobytes()
-    path.write_bytes(gzip.compress(raw, 1) if path.suffix == ".gz" else raw)
+    path.write_bytes(gzip.compress(raw, 1, mtime=0) if path.suffix == ".gz" else raw)
 
 
 @pytest.fixture(scope="module")
@@ -281,9 +281,10 @@ def test_idx_files_are_found_and_read(tmp_path, name):
         (b"short", "too few"),
         (struct.pack(">4I", 0x0801, 1, 28, 28) + bytes(784), "no idx file"),
         (struct.pack(">4I", 0x0803, 2, 28, 28) + bytes(784), "should hold 2"),
-        (gzip.compress(bytes(2000))[:-9], "cannot be read"),
+        (gzip.compress(bytes(2000), mtime=0)[:-9], "cannot be read"),
         (b"\x1f\x8b nonsense, not gzip", "cannot be read"),
     ],
+    ids=["short", "other magic", "too few images", "cut gzip", "no gzip"],
 )
 def test_damaged_idx_files_are_named(tmp_path, content, message):
     path = tmp_path / ("x.gz" if content[:2] == b"\x1f\x8b" else "x")
