@@ -44,11 +44,13 @@ class Codec(Model):
 
     def bits(self, shape: tuple[int, int, int, int]) -> int:
         """Bits that the tokens of a clip `t c h w` take, packed; padding included."""
-        length, _, *size = shape
+        length, _, height, width = shape
+        return bits_of(self.values, self.padded_grids(length, height, width))
+
+    def padded_grids(self, length: int, height: int, width: int) -> tuple[Grid, ...]:
+        """Each level's grid for frames of any size, which are padded before they are coded."""
         multiple = self.expects.multiple_of
-        padded = [side + -side % multiple for side in size]
-        grids = self.grids(length, *padded)
-        return bits_of(self.values, grids)
+        return self.grids(length, height + -height % multiple, width + -width % multiple)
 
     def encode(self, clip: Clip | Float[Tensor, "b t c h w"]) -> Codes:
         """The tokens of a batch of clips.

@@ -1,5 +1,7 @@
 """What every model is: the frames it expects, its rollout, and all that they share."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -273,6 +275,20 @@ class Model(nn.Module, ABC):
         channels, height, width = shape
         frames = frames[..., :height, :width]
         return frames if frames.shape[-3] == channels else frames.mean(-3, keepdim=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; the CPU for a model without any."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of configuration and tensors, as hex."""
+        found = hashlib.sha256(json.dumps(to_json(self.config), sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            plain = tensor.detach().cpu().contiguous()
+            found.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
+            found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+        return found.hexdigest()
 
     def parameter_count(self) -> int:
         """Number of parameters."""

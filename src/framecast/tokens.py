@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from framecast.errors import FramecastError
@@ -91,8 +91,13 @@ class Usage:
     @property
     def perplexity(self) -> float:
         """exp of the entropy of the frequencies, from 1 to the number of values."""
-        shares = self.counts[self.counts > 0].double() / self.counts.sum()
-        return math.exp(-float((shares * shares.log()).sum()))
+        return float(perplexity(self.counts.double()))
+
+
+def perplexity(counts: Float[Tensor, "*values"]) -> Float[Tensor, ""]:
+    """exp(−Σ p log p) of counts p, normalised; 1 where nothing was counted."""
+    shares = counts / counts.sum().clamp_min(torch.finfo(counts.dtype).tiny)
+    return (-torch.xlogy(shares, shares).sum()).exp()
 
 
 def bits_of(values: Sequence[int], grids: Sequence[Grid]) -> int:

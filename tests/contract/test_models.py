@@ -22,6 +22,7 @@ from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
 from framecast.schedules import constant
 from framecast.stage import Stage, StageConfig
+from layers.processes import Alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,20 +42,9 @@ def spread_codes(model: SHRVQVAE) -> None:
     """Codewords that are all in use, and a prior that is sure of itself."""
     latent = model.encoder(torch.rand(64, model.config.channels, 8, 8)).detach()
     vectors = latent.movedim(1, -1).flatten(0, -2)
-    initialise(model.quantiser, vectors, 0, Reduced())
+    initialise(model.quantiser, vectors, 0, Alone())
     for parameter in model.prior.parameters():
         torch.nn.init.normal_(parameter, std=0.5 if parameter.ndim > 1 else 0.0)
-
-
-class Reduced:
-    """The process group of one process."""
-
-    world_size, global_rank = 1, 0
-
-    def all_reduce(self, data: Any, reduce_op: Any = "mean") -> Any:
-        """There is nothing to add."""
-        del reduce_op
-        return data
 
 
 SMALL_SHR = SHRVQVAEConfig(

@@ -10,7 +10,8 @@ from processes import Alone
 from trees import assigned, tree_of, vectors_of
 
 from framecast.layers.codebooks import table
-from framecast.layers.usage import Usage, perplexity, slots
+from framecast.layers.usage import Usage, slots
+from framecast.tokens import perplexity
 
 ALONE = Alone()
 

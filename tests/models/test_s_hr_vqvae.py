@@ -24,17 +24,7 @@ from framecast.models.s_hr_vqvae.stages import (
 )
 from framecast.noise import Noise
 from framecast.schedules import constant
-
-
-class Alone:
-    """The reducer of a single process."""
-
-    world_size, global_rank = 1, 0
-
-    def all_reduce(self, data, reduce_op="mean"):
-        """Nothing to add."""
-        del reduce_op
-        return data
+from layers.processes import Alone
 
 
 def tiny(layers: int = 2, channels: int = 1, seed: int = 0) -> SHRVQVAE:

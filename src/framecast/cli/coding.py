@@ -101,7 +101,7 @@ def coded(codec: Codec, frames: Iterator[Float[Tensor, "c h w"]]) -> Iterator[Co
 
 def decoded(codec: Codec, chunk: Chunk, levels: int | None = None) -> Float[Tensor, "t c h w"]:
     """The frames of a chunk, from all levels of tokens or the first ones."""
-    clip = codec.decode(chunk.codes.to(_device(codec)), levels)
+    clip = codec.decode(chunk.codes.to(codec.device), levels)
     return clip.frames.flatten(0, 1)[: chunk.frames].float().cpu()
 
 
@@ -119,7 +119,7 @@ def refuse_overwriting(source: Path, target: Path) -> None:
 def _coded(codec: Codec, frames: Float[Tensor, "t c h w"]) -> Coded:
     missing = -len(frames) % codec.block
     filled = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
-    blocks = filled.unflatten(0, (-1, codec.block)).to(_device(codec))
+    blocks = filled.unflatten(0, (-1, codec.block)).to(codec.device)
     chunk = Chunk(codec.encode(blocks), len(frames))
     return Coded(chunk, frames, decoded(codec, chunk))
 
@@ -127,10 +127,6 @@ def _coded(codec: Codec, frames: Float[Tensor, "t c h w"]) -> Coded:
 def _weights(name: str) -> str:
     path = folder.locate(checked_name(name))
     return folder.verify(path)["files"][folder.WEIGHTS]["sha256"]
-
-
-def _device(codec: Codec) -> torch.device:
-    return next((p.device for p in codec.parameters()), torch.device("cpu"))
 
 
 def _check_layout(codec: Codec, file: TokenFile) -> None:
@@ -148,5 +144,4 @@ def _layout(codec: Codec, header: Header) -> tuple[object, ...] | None:
     spec = codec.expects
     if spec.size not in (None, tuple(size)) or channels not in (1, spec.channels or channels):
         return None
-    padded = [side + -side % spec.multiple_of for side in size]
-    return codec.values, codec.grids(codec.block, *padded), codec.block
+    return codec.values, codec.padded_grids(codec.block, *size), codec.block

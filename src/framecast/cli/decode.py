@@ -5,13 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from tyro.conf import Positional
 
 from framecast.cli import terminal
-from framecast.cli.options import OUT, parse
-
-MODEL = tyro.conf.arg(metavar="NAME|FOLDER")
+from framecast.cli.options import MODEL, OUT, parse
 
 
 @dataclass(frozen=True)

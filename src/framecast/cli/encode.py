@@ -7,11 +7,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
 from tyro.conf import Positional
 
 from framecast.cli import terminal
-from framecast.cli.options import OUT, Size, Start, parse
+from framecast.cli.options import MODEL, OUT, Size, Start, parse
 from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from framecast.codec import Codec
     from framecast.token_file import TokenFile
 
-MODEL = tyro.conf.arg(metavar="NAME|FOLDER")
 SSIM_LEAST = 11
 """Sides of the window, in pixels."""
 

@@ -83,9 +83,12 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
     """
     context = footage.context
     sheet_path = beside(wish.out)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     steps = model.stream(
-        context.to(device), wish.horizon, samples=wish.samples, seed=wish.seed, options=wish.options
+        context.to(model.device),
+        wish.horizon,
+        samples=wish.samples,
+        seed=wish.seed,
+        options=wish.options,
     )
     observed = context.frames[0]
     sheet = Sheet(len(observed), wish.horizon)

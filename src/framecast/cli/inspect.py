@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
 from tyro.conf import Positional
 
 from framecast.cli import terminal
-from framecast.cli.options import OUT, Size, Start, parse
+from framecast.cli.options import MODEL, OUT, Size, Start, parse
 from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class Inspect:
     more and more levels of them, and how often each code is used.
     """
 
-    model: Annotated[Positional[str], tyro.conf.arg(metavar="NAME|FOLDER")]
+    model: Annotated[Positional[str], MODEL]
     """A shipped model (see `framecast models`), a model folder or a training run."""
     video: Positional[Path]
     """A video file, a GIF or a folder of images."""

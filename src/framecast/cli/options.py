@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 DEFAULT_MODEL = "convlstm/moving-mnist-small"
 
+MODEL = tyro.conf.arg(metavar="NAME|FOLDER")
+"""How help shows where a model's name goes."""
+
 SETTINGS = (
     tyro.conf.FlagCreatePairsOff,
     tyro.conf.DisallowNone,

@@ -7,11 +7,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
 from tyro.conf import Positional, UseAppendAction
 
 from framecast.cli import terminal
-from framecast.cli.options import DEFAULT_MODEL, OPTION, OUT, Size, Start, parse
+from framecast.cli.options import DEFAULT_MODEL, MODEL, OPTION, OUT, Size, Start, parse
 from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = "out/{stem}-predicted.mp4"
 DEFAULT_HORIZON = 10
-MODEL = tyro.conf.arg(metavar="NAME|FOLDER")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from framecast import registry
 from framecast.cli import terminal
-from framecast.cli.options import OUT, taken
+from framecast.cli.options import MODEL, OUT, taken
 from framecast.errors import ConfigError, TrainingError
 
 HELP = """usage: framecast train PRESET [--data NAME] [--FIELD VALUE …] [--out RUN]
@@ -119,7 +119,7 @@ def _parse(subject: str | None, experiment: Any, out: Path, argv: list[str]) -> 
         """The run's folder."""
         resume: FlagCreatePairsOff[bool] = False
         """Go on with the run in that folder."""
-        init: Annotated[str | None, tyro.conf.arg(metavar="NAME|FOLDER")] = None
+        init: Annotated[str | None, MODEL] = None
         """A shipped model, model folder or run whose weights training starts from."""
         dry_run: FlagCreatePairsOff[bool] = False
         """Say what would be trained, and stop."""

@@ -1,6 +1,5 @@
 """Codes of a fixed dataset: computed once, kept on disk, read from there afterwards."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from framecast.codec import Codec
 from framecast.config import to_json
 from framecast.errors import DataError, FolderError
 from framecast.folder import read_verified, verify, write_verified
-from framecast.model import Model
 from framecast.tokens import Codes
 
 SHARD = 512
@@ -56,7 +54,7 @@ class CodedClips(Source):
         if not clips.fixed:
             raise DataError("clips that change with the epoch have no codes to keep")
         self.count, self.clips = len(clips), clips
-        self.key = digest.of_json([clips.fingerprint(), weights_digest(codec), self.count])
+        self.key = digest.of_json([clips.fingerprint(), codec.fingerprint(), self.count])
         self.folder = (root or cache_folder()) / "codes" / self.key
         try:
             missing = [shard for shard in self._shards() if not self._whole(shard)]
@@ -127,18 +125,8 @@ class CodedClips(Source):
         write_verified(self._shard(shard), {_TENSORS: tensors}, {_FACTS: to_json(facts)})
 
     def _codes(self, indices: Sequence[int], codec: Codec) -> Codes:
-        device = next(codec.parameters()).device
         clip: Clip = collate([self.clips[(0, index)] for index in indices])
-        return codec.encode(clip.to(device)).to("cpu")
-
-
-def weights_digest(model: Model) -> str:
-    """Digest of a model's configuration and weights."""
-    sums = {}
-    for name, tensor in model.state_dict().items():
-        plain = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        sums[name] = hashlib.sha256(plain.numpy().tobytes()).hexdigest()
-    return digest.of_json([to_json(model.config), sums])
+        return codec.encode(clip.to(codec.device)).to("cpu")
 
 
 def _smallest(values: int) -> torch.dtype:

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from numpy.lib import format as npy
 
 from framecast import atomic
-from framecast.config import Config, dump, from_json, parse, to_json
+from framecast.config import Config, dump, from_json, parse
 from framecast.errors import ConfigError, DataError
 
 FORMAT_VERSION = 1
@@ -123,7 +123,7 @@ def check_recipe(root: Path, index: Index, recipe: dict[str, Any]) -> None:
 
 def write_index(root: Path, index: Index) -> None:
     """Write the index of a root in one step."""
-    atomic.write_text(root / INDEX, dump(to_json(index)))
+    atomic.write_text(root / INDEX, dump(index))
 
 
 def array_path(root: Path, name: str) -> Path:

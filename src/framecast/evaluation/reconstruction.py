@@ -44,8 +44,7 @@ def check_codec(model: Model, clip: Clip, levels: int | None, options: Options) 
         raise ConfigError(f"{name} has no codes to reconstruct frames from; predict with it")
     if options != model.options_type():
         raise ConfigError(f"options of {name} are for predictions; a reconstruction takes none")
-    device = next((each.device for each in model.parameters()), torch.device("cpu"))
-    model.decode(model.encode(clip.to(device)), levels)
+    model.decode(model.encode(clip.to(model.device)), levels)
 
 
 def reconstruct(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from framecast.atomic import NewFolder
-from framecast.config import dump, from_json, parse, to_json
+from framecast.config import dump, from_json, parse
 from framecast.errors import FolderError
 from framecast.evaluation.drawing import draw_curves, draw_strips
 from framecast.evaluation.result import FORMAT_VERSION, Result
@@ -96,7 +96,7 @@ def write(
     check(folder, result)
     try:
         with NewFolder(folder) as draft:
-            (draft / RESULTS).write_text(dump(to_json(result)), "utf-8")
+            (draft / RESULTS).write_text(dump(result), "utf-8")
             _write_curves(draft / CURVES, result)
             arrays: dict[str, Any] = dict(scores)
             np.savez_compressed(draft / SCORES, **arrays)

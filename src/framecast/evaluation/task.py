@@ -1,8 +1,6 @@
 """What an evaluation is to do, checked before anything is predicted."""
 
-import hashlib
 import importlib.metadata
-import json
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +138,7 @@ class Task:
             notes=list(protocol.notes),
             model=ModelInfo(
                 kind,
-                model_fingerprint(self.model),
+                self.model.fingerprint(),
                 self.model.parameter_count(),
                 config,
                 self.model.about,
@@ -208,16 +206,6 @@ class Task:
                 f"{self.protocol.name} has values from {low:g} to {high:g}, but from sequence "
                 f"{self.source.name(index)} on the data has {least:g} to {most:g}"
             )
-
-
-def model_fingerprint(model: Model) -> str:
-    """SHA-256 of a model's configuration and tensors, as hex."""
-    found = hashlib.sha256(json.dumps(to_json(model.config), sort_keys=True).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        plain = tensor.detach().cpu().contiguous()
-        found.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
-        found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 def versions() -> dict[str, str]:

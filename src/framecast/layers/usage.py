@@ -12,6 +12,7 @@ from framecast.errors import ConfigError
 from framecast.layers import agreement
 from framecast.layers.quantise import ResidualTree
 from framecast.stage import Reducer
+from framecast.tokens import perplexity
 
 
 class Usage(nn.Module):
@@ -75,12 +76,6 @@ def slots(indices: Int64[Tensor, "p n"], size: int) -> Int64[Tensor, "p n"]:
         found.append(codebook * size + index)
         codebook = found[-1] + 1
     return torch.stack(found, 1)
-
-
-def perplexity(counts: Float[Tensor, "*codewords"]) -> Float[Tensor, ""]:
-    """exp(−Σ p log p) of counts p, normalised; 1 where nothing was counted."""
-    shares = counts / counts.sum().clamp_min(torch.finfo(counts.dtype).tiny)
-    return (-torch.xlogy(shares, shares).sum()).exp()
 
 
 def checked_decay(decay: float) -> float:

@@ -13,8 +13,9 @@ from torch.nn import functional
 from framecast.clip import Clip, Source
 from framecast.data.coded import CodedClips
 from framecast.errors import ConfigError
-from framecast.layers.codebooks import MovingAverageCodebooks, Usage, initialise, restart
+from framecast.layers.codebooks import MovingAverageCodebooks, initialise, restart
 from framecast.layers.quantise import tree_loss
+from framecast.layers.usage import Usage
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEOptions, log_probs
 from framecast.noise import Noise
 from framecast.schedules import Schedule, constant
