@@ -1,4 +1,4 @@
-"""Names of models, datasets, presets and protocols as strings: listing them imports nothing heavy.
+"""Names of models, datasets, units, presets and protocols as strings: listing imports nothing heavy.
 
 A model of your own joins with `register("models", "my-model", "my_package.my_model:MyModel")`.
 """
@@ -23,6 +23,11 @@ DATA: dict[str, str] = {
     "kth": "framecast.data.kth:Kth",
     "video-folder": "framecast.data.video_folder:VideoFolder",
     "arrays": "framecast.data.arrays:Arrays",
+}
+
+UNITS: dict[str, str] = {
+    "convlstm": "framecast.layers.recurrent.convlstm:ConvLSTMUnit",
+    "stgru": "framecast.layers.recurrent.stgru:STGRUUnit",
 }
 
 PRESETS: dict[str, str] = {
@@ -75,11 +80,17 @@ PROTOCOLS: dict[str, str] = {
     "arrays": "framecast.evaluation.protocols:arrays",
 }
 
-_TABLES = {"models": MODELS, "data": DATA, "presets": PRESETS, "protocols": PROTOCOLS}
+_TABLES = {
+    "models": MODELS,
+    "data": DATA,
+    "units": UNITS,
+    "presets": PRESETS,
+    "protocols": PROTOCOLS,
+}
 
 
 def names(kind: str) -> list[str]:
-    """Registered names of a kind (`models`, `data`, `presets`, `protocols`), in their order."""
+    """Registered names of a kind (`models`, `data`, `units`, `presets` …), in their order."""
     return list(_TABLES[kind])
 
 

@@ -4,25 +4,9 @@ import math
 
 import pytest
 import torch
+from scalars import convolve, sigmoid
 
 from framecast.layers.recurrent.convlstm import ConvLSTMState, ConvLSTMUnit
-
-
-def sigmoid(x: float) -> float:
-    """Scalar logistic function."""
-    return 1 / (1 + math.exp(-x))
-
-
-def convolve(weight, maps, channel, y, x) -> float:
-    """One output of a zero-padded convolution, by its definition."""
-    total, (_, inputs, size, _) = 0.0, weight.shape
-    for i in range(inputs):
-        for dy in range(size):
-            for dx in range(size):
-                row, column = y + dy - size // 2, x + dx - size // 2
-                if 0 <= row < maps.shape[1] and 0 <= column < maps.shape[2]:
-                    total += float(weight[channel, i, dy, dx]) * float(maps[i, row, column])
-    return total
 
 
 def by_hand(unit: ConvLSTMUnit, frame, state: ConvLSTMState):
@@ -64,11 +48,11 @@ def test_one_step_equals_the_equations(peephole, bias, forget_bias):
     frame = torch.randn(1, 2, 3, 4)
     state = ConvLSTMState(torch.randn(1, 3, 3, 4), torch.randn(1, 3, 3, 4))
     with torch.no_grad():
-        output, after = unit(frame, state)
+        turn = unit(frame, state)
         hidden, cell = by_hand(unit, frame, state)
-    torch.testing.assert_close(output, hidden)
-    torch.testing.assert_close(after.hidden, hidden)
-    torch.testing.assert_close(after.cell, cell)
+    torch.testing.assert_close(turn.output, hidden)
+    torch.testing.assert_close(turn.state.hidden, hidden)
+    torch.testing.assert_close(turn.state.cell, cell)
 
 
 def test_without_input():

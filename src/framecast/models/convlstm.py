@@ -127,8 +127,9 @@ class Stack(nn.Module):
         """The frame after `frame`."""
         new, top = [], frame
         for unit, state in zip(self.units, states, strict=True):
-            top, state = unit(top, state)  # noqa: PLW2901
-            new.append(state)
+            turn = unit(top, state)
+            new.append(turn.state)
+            top = turn.output
         return self.output(top) + frame if self.residual else self.output(top), new
 
 

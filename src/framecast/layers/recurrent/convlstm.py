@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from framecast.layers.recurrent.unit import Turn, Unit
+
 
 class ConvLSTMState(NamedTuple):
     """Hidden state and cell."""
@@ -14,7 +16,7 @@ class ConvLSTMState(NamedTuple):
     cell: Float[Tensor, "b k h w"]
 
 
-class ConvLSTMUnit(nn.Module):
+class ConvLSTMUnit(Unit[ConvLSTMState]):
     """One ConvLSTM layer.
 
     The four gates are one convolution of the input and one of the hidden state. `peephole` adds the
@@ -28,7 +30,7 @@ class ConvLSTMUnit(nn.Module):
         self,
         inputs: int,
         hidden: int,
-        kernel: int,
+        kernel: int = 5,
         *,
         bias: bool = True,
         peephole: bool = False,
@@ -55,16 +57,16 @@ class ConvLSTMUnit(nn.Module):
         self.from_hidden = nn.Conv2d(hidden, 4 * hidden, kernel, padding=kernel // 2, bias=bias)
         self.peephole = nn.Parameter(torch.zeros(3, hidden, 1, 1)) if peephole else None
 
-    def initial(self, frames: Float[Tensor, "b *c h w"]) -> ConvLSTMState:
-        """Zeros for a batch of frames of this size."""
-        zeros = frames.new_zeros(len(frames), self.hidden, *frames.shape[-2:])
+    def initial(self, features: Float[Tensor, "b *c h w"]) -> ConvLSTMState:
+        """Zeros for a batch of features of this size."""
+        zeros = features.new_zeros(len(features), self.hidden, *features.shape[-2:])
         return ConvLSTMState(zeros, zeros)
 
-    def project(self, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n g h w"]:
-        """The input's part of the gates."""
+    def project(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n g h w"]:
+        """The input's part of the gates, which a stack can make for all observed frames at once."""
         if self.from_input is None:
             raise ValueError("this unit was made without an input")
-        return self.from_input(frames)
+        return self.from_input(features)
 
     def step(
         self, projected: Float[Tensor, "b g h w"] | None, state: ConvLSTMState
@@ -85,7 +87,11 @@ class ConvLSTMUnit(nn.Module):
         return hidden, ConvLSTMState(hidden, cell)
 
     def forward(
-        self, frames: Float[Tensor, "b c h w"], state: ConvLSTMState
-    ) -> tuple[Float[Tensor, "b k h w"], ConvLSTMState]:
+        self,
+        features: Float[Tensor, "b c h w"],
+        state: ConvLSTMState,
+        memory: Tensor | None = None,
+    ) -> Turn[ConvLSTMState]:
         """Project and step."""
-        return self.step(self.project(frames), state)
+        del memory
+        return Turn(*self.step(self.project(features), state))

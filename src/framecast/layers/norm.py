@@ -1,0 +1,31 @@
+"""Normalisation of feature maps."""
+
+from typing import Literal
+
+from torch import nn
+
+from framecast.errors import ConfigError
+
+Norm = Literal["layer", "group", "none"]
+"""`layer`: LayerNorm over channels, height and width, with a weight for each, so for one size only;
+`group`: the same statistics with a weight per channel, for any size; `none`."""
+
+
+def norm(kind: Norm, channels: int, size: tuple[int, int] | None) -> nn.Module:
+    """A normalisation of maps `b c h w` over channels, height and width.
+
+    Args:
+        kind: Which.
+        channels: c.
+        size: (h, w) in cells, which `layer` needs.
+
+    Raises:
+        ConfigError: if `layer` has no size.
+    """
+    if kind == "none":
+        return nn.Identity()
+    if kind == "group":
+        return nn.GroupNorm(1, channels)
+    if size is None:
+        raise ConfigError("norm 'layer' needs a fixed size; use 'group' for frames of any size")
+    return nn.LayerNorm([channels, *size])
