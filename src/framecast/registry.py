@@ -1,4 +1,4 @@
-"""Names of models, datasets, units, presets and protocols as strings: listing imports nothing heavy.
+"""Names of models, datasets, units, presets and protocols as strings: lists import nothing heavy.
 
 A model of your own joins with `register("models", "my-model", "my_package.my_model:MyModel")`.
 """
@@ -50,6 +50,8 @@ PRESETS: dict[str, str] = {
     "s-hr-vqvae/kth-joint": "framecast.presets.s_hr_vqvae:kth_joint",
     "s-hr-vqvae/video-folder": "framecast.presets.s_hr_vqvae:video_folder",
     "s-hr-vqvae/tiny": "framecast.presets.s_hr_vqvae:tiny",
+    "s-hr-vqvae/tiny-1": "framecast.presets.s_hr_vqvae:tiny_1",
+    "s-hr-vqvae/tiny-6": "framecast.presets.s_hr_vqvae:tiny_6",
     "s-hr-vqvae/tiny-pixels": "framecast.presets.s_hr_vqvae:tiny_pixels",
 }
 
