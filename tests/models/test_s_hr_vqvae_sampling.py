@@ -189,6 +189,7 @@ def test_samples_share_the_keys_and_values_of_their_context():
     net, context = prior(), indices(2, 5, 2, 3, 4)
     with torch.no_grad():
         layer = opened(LayerCache, 6, net, context)
+        assert layer.memory is not None
         assert layer.memory.shared is not None
         assert layer.memory.shared.shape == (2, 2, 2, 4, 5 * 12)
         assert layer.memory.own.shape == (2, 12, 2, 4, 12)
@@ -198,6 +199,22 @@ def test_samples_share_the_keys_and_values_of_their_context():
         start(layer, 12, context.shape[-2:])
         assert layer.memory.own.shape == (2, 12, 2, 4, 24)
         assert all(past.frames.shape[1] == 2 for past in layer.pasts)
+
+
+def test_a_silent_attention_costs_nothing_and_changes_nothing():
+    net, context = prior(), indices(2, 2, 2, 3, 4)
+    net.silence()
+    with torch.no_grad():
+        assert opened(LayerCache, 2, net, context).memory is None
+        net.nets[1].attention.output.bias[0] = 1
+        assert opened(LayerCache, 2, net, context).memory is not None
+    net.silence()
+    for samples in (None, 3):
+        naive, *others = (draw(net, context, s, samples, 3) for s in SAMPLERS)
+        for other in others:
+            for one, two in zip(naive, other, strict=True):
+                assert torch.equal(one.indices, two.indices)
+                torch.testing.assert_close(one.log_prob, two.log_prob)
 
 
 def test_a_good_guess_saves_passes():

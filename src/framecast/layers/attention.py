@@ -201,6 +201,11 @@ class CausalAttention(nn.Module):
         return functional.linear(value.transpose(1, 2).flatten(2), weight, self.output.bias)
 
     @property
+    def silent(self) -> bool:
+        """Whether the output is zero whatever is attended to."""
+        return not any(bool(parameter.any()) for parameter in self.output.parameters())
+
+    @property
     def fill(self) -> int:
         """Zeros behind each head."""
         return -self.size % HEAD_MULTIPLE

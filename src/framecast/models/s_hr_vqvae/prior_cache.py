@@ -2,7 +2,8 @@
 
 Of every convolution: the last two frames that it read, what they give to the frame being drawn, and
 that frame as far as it is known. Of the attention: keys and values of all positions so far, those
-of the context once per sequence, however many samples are drawn from it.
+of the context once per sequence, however many samples are drawn from it; nothing of an attention
+that is silent.
 """
 
 from dataclasses import dataclass, field
@@ -211,9 +212,7 @@ class LayerCache:
         for past in (*self.pasts, *([self.given] if self.given else [])):
             past.repeat(samples)
         self._project(net)
-        context = self._keys_values(functional.linear(normalised(places), *self.projection))
-        empty = context.new_zeros(2, rows, *context.shape[2:4], 0)
-        self.memory = Memory(context, None) if samples == 1 else Memory(empty, context)
+        self.memory = None if net.attention.silent else self._remember(places, samples)
 
     def begin(self, given: Float[Tensor, "r d h w"], candidates: Float[Tensor, "r p m d"]) -> None:
         """Start the next frame.
@@ -236,7 +235,8 @@ class LayerCache:
         starts = torch.arange(rows * positions, device=candidates.device) * values
         self.starts = starts.view(rows, positions)
         self.start = self.starts.unbind(1)
-        self.memory.begin(positions)
+        if self.memory is not None:
+            self.memory.begin(positions)
         self.seen: Tensor | None = None
 
     def step(self, position: int, tokens: Int64[Tensor, "r p"]) -> Float[Tensor, "r m"]:
@@ -249,10 +249,11 @@ class LayerCache:
         for grid, constant in zip(rest, self.constant[1:], strict=True):
             torch.clamp_min(x, 0, out=grid.places[position])
             x = torch.addmm(constant[position], grid.at(position), grid.weight).add_(x)
-        projected = functional.linear(normalised(x), *self.projection).unflatten(
-            1, (3, *self.heads)
-        )
         memory = self.memory
+        if memory is None:
+            return self.net.output(x.relu_())
+        projected = functional.linear(normalised(x), *self.projection)
+        projected = projected.unflatten(1, (3, *self.heads))
         memory.own[..., memory.past + position].copy_(projected[:, 1:].transpose(0, 1))
         found = memory.one(projected[:, 0], position)
         return self._logits(x, found)
@@ -269,11 +270,13 @@ class LayerCache:
         for grid, constant in zip(rest, self.constants[1:], strict=True):
             grid.fill(functional.relu(x))
             x = x + constant + grid.everywhere() @ grid.weight
-        projected = functional.linear(normalised(x), *self.projection)
         memory = self.memory
+        if memory is None:
+            return self.net.output(x.relu_())
+        projected = functional.linear(normalised(x), *self.projection)
         memory.own[..., memory.past :] = self._keys_values(projected)
         query = projected[..., : x.shape[-1]].unflatten(2, self.heads).transpose(1, 2)
-        found = merge(self._earlier(x, query), memory.now(query)).value
+        found = merge(self._earlier(x, query, memory), memory.now(query)).value
         return self._logits(x, found.transpose(1, 2).flatten(2))
 
     def finish(self, tokens: Int64[Tensor, "r p"]) -> Float[Tensor, "r d h w"]:
@@ -283,15 +286,15 @@ class LayerCache:
             past.push(grid.frame())
         return self.grids[0].frame()
 
-    def _earlier(self, x: Tensor, query: Tensor) -> Attended:
+    def _earlier(self, x: Tensor, query: Tensor, memory: Memory) -> Attended:
         """What all positions find in earlier frames."""
         if self.seen is None:
-            self.seen, self.found = x, self.memory.earlier(query)
+            self.seen, self.found = x, memory.earlier(query)
             return self.found
         changed = (x != self.seen).any(2)
         for row in changed.any(1).nonzero().flatten().tolist():
             places = changed[row].nonzero().squeeze(1)
-            again = self.memory.earlier(query[row : row + 1, :, places], row)
+            again = memory.earlier(query[row : row + 1, :, places], row)
             self.found.value[row, :, places] = again.value[0]
             self.found.log_sum[row, :, places] = again.log_sum[0]
         self.seen = x
@@ -310,6 +313,14 @@ class LayerCache:
         bias = torch.cat([layer.bias * scale for layer, scale in pairs])
         self.projection = weight, bias
         self.heads = attention.heads, attention.size
+
+    def _remember(self, places: Float[Tensor, "b n c"], samples: int) -> Memory:
+        """Keys and values of the context, once per sequence."""
+        context = self._keys_values(functional.linear(normalised(places), *self.projection))
+        if samples == 1:
+            return Memory(context, None)
+        empty = context.new_zeros(2, samples * len(places), *context.shape[2:4], 0)
+        return Memory(empty, context)
 
     def _keys_values(self, projected: Float[Tensor, "r n c3"]) -> Float[Tensor, "2 r heads d n"]:
         parts = projected.unflatten(2, (3, *self.heads))[:, :, 1:]
