@@ -15,6 +15,8 @@ MODELS: dict[str, str] = {
     "copy-last": "framecast.models.copy_last:CopyLast",
     "convlstm": "framecast.models.convlstm:ConvLSTM",
     "s-hr-vqvae": "framecast.models.s_hr_vqvae.model:SHRVQVAE",
+    "unit-stack": "framecast.models.unit_stack:UnitStack",
+    "stip": "framecast.models.stip.model:STIP",
 }
 
 DATA: dict[str, str] = {

@@ -127,36 +127,53 @@ def video_folder() -> Experiment:
 
 
 def tiny() -> Experiment:
-    """Drawn digits 5→5 with a small network: no download, some minutes on a CPU."""
-    joint = JointTraining(
-        steps=100,
-        batch=8,
-        validate_every=50,
-        validation_clips=32,
-        checkpoint_every=50,
-        sample_every=100,
-    )
-    stages = {
-        "autoencoder": _autoencoder(600, every=200),
-        "prior": _prior(600, batch=8, every=200),
-        "joint": joint,
-    }
-    return _tiny(SHRVQVAEConfig(autoencoder=SMALL, prior=NARROW), stages)
+    """Drawn digits 5→5 with a small network of 3 layers: no download, some minutes on a CPU."""
+    return _tiny(3)
+
+
+def tiny_1() -> Experiment:
+    """`tiny` with 1 layer of 64 codewords, a plain VQ-VAE: Table 3's comparison, small."""
+    return _tiny(1)
+
+
+def tiny_6() -> Experiment:
+    """`tiny` with 6 layers of 2 codewords: Table 3's comparison, small."""
+    return _tiny(6)
 
 
 def tiny_pixels() -> Experiment:
     """The same digits in pixels with as small a prior, to be compared with `tiny`."""
-    prior = _prior(600, batch=2, every=200, window=(3, 3), attention=False)
+    prior = _prior(2_000, batch=2, every=500, rate=5e-3, window=(3, 3), attention=False)
     stages = {
         "autoencoder": _autoencoder(200, every=100),
-        "prior": replace(prior, validation_clips=16, sample_every=0),
+        "prior-local": replace(prior, validation_clips=16, sample_every=0),
     }
-    return _tiny(SHRVQVAEConfig(pixels=True, width=1, prior=NARROW), stages)
+    model = SHRVQVAEConfig(pixels=True, width=1, prior=NARROW)
+    return Experiment(model, _few_digits(), context=5, horizon=5, stages=stages)
 
 
-def _tiny(model: SHRVQVAEConfig, stages: dict[str, StageConfig]) -> Experiment:
-    data = MovingDigits(digits="glyphs", train_size=2_000, validation_size=64)
-    return Experiment(model, data, context=5, horizon=5, stages=stages)
+def _tiny(layers: int) -> Experiment:
+    model = SHRVQVAEConfig(
+        layers=layers, codewords=MOVING_MNIST[layers], autoencoder=SMALL, prior=NARROW
+    )
+    stages: dict[str, StageConfig] = {
+        "autoencoder": _autoencoder(2_000, every=500),
+        "prior-local": _prior(4_000, batch=8, every=500, rate=5e-3, attention=False),
+        "prior": _prior(100, batch=8, every=50, rate=1e-3),
+        "joint": JointTraining(
+            steps=50,
+            batch=8,
+            validate_every=25,
+            validation_clips=32,
+            checkpoint_every=25,
+            sample_every=50,
+        ),
+    }
+    return Experiment(model, _few_digits(), context=5, horizon=5, stages=stages)
+
+
+def _few_digits() -> MovingDigits:
+    return MovingDigits(digits="glyphs", train_size=5_000, validation_size=64)
 
 
 def _moving_mnist(layers: int, stages: dict[str, StageConfig]) -> Experiment:
