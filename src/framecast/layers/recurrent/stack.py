@@ -1,0 +1,61 @@
+"""Recurrent units on top of one another, with every stream that they have."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framecast.layers.recurrent.unit import Unit
+from framecast.layers.typed import Layers
+
+
+@dataclass(frozen=True)
+class StackState:
+    """What a stack hands to the next frame."""
+
+    units: tuple[Any, ...]  # a state per unit, from the bottom up
+    memory: Tensor | None  # of the top unit, for the bottom one
+
+
+class Stack(nn.Module):
+    """Units of one kind, from features to features of the same shape.
+
+    Every unit takes the output of the one below. A memory goes from unit to unit, and from the top
+    one to the bottom one at the next frame. Units that descend then map down again, each updating
+    what it took; what comes out at the bottom is the output.
+    """
+
+    def __init__(self, units: Iterable[Unit[Any]]) -> None:
+        """Keep the units, from the bottom up."""
+        super().__init__()
+        self.units = Layers[Unit[Any]](units)
+
+    def initial(self, features: Float[Tensor, "b c h w"]) -> StackState:
+        """The state before the first frame."""
+        return StackState(tuple(unit.initial(features) for unit in self.units), None)
+
+    def forward(
+        self, features: Float[Tensor, "b c h w"], state: StackState
+    ) -> tuple[Float[Tensor, "b c h w"], StackState]:
+        """One frame: its output, and the new state."""
+        levels, states, memory = [features], [], state.memory
+        for unit, old in zip(self.units, state.units, strict=True):
+            turn = unit(levels[-1], old, memory)
+            levels.append(turn.output)
+            states.append(turn.state)
+            memory = turn.memory
+        if any(unit.descends for unit in self.units):
+            levels, states = self._down(levels, states)
+            return levels[0], StackState(tuple(states), memory)
+        return levels[-1], StackState(tuple(states), memory)
+
+    def _down(self, levels: list[Tensor], states: list[Any]) -> tuple[list[Tensor], list[Any]]:
+        """Map back from the top; the state of a unit that descends is its output, and no more."""
+        levels, states = list(levels), list(states)
+        for number, unit in reversed(list(enumerate(self.units))):
+            levels[number] = unit.descend(levels[number + 1], levels[number])
+            if number:
+                states[number - 1] = type(states[number - 1])(levels[number])
+        return levels, states
