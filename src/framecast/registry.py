@@ -29,6 +29,9 @@ DATA: dict[str, str] = {
 
 UNITS: dict[str, str] = {
     "convlstm": "framecast.layers.recurrent.convlstm:ConvLSTMUnit",
+    "convgru": "framecast.layers.recurrent.convgru:ConvGRUUnit",
+    "trajgru": "framecast.layers.recurrent.trajgru:TrajGRUUnit",
+    "dgru": "framecast.layers.recurrent.dgru:DGRUUnit",
     "stgru": "framecast.layers.recurrent.stgru:STGRUUnit",
 }
 
@@ -54,6 +57,9 @@ PRESETS: dict[str, str] = {
     "s-hr-vqvae/tiny": "framecast.presets.s_hr_vqvae:tiny",
     "s-hr-vqvae/tiny-1": "framecast.presets.s_hr_vqvae:tiny_1",
     "s-hr-vqvae/tiny-6": "framecast.presets.s_hr_vqvae:tiny_6",
+    "stip/moving-mnist": "framecast.presets.stip:moving_mnist",
+    "stip/video-folder": "framecast.presets.stip:video_folder",
+    "stip/tiny": "framecast.presets.stip:tiny",
     "s-hr-vqvae/tiny-pixels": "framecast.presets.s_hr_vqvae:tiny_pixels",
 }
 

@@ -142,8 +142,8 @@ class Stage(nn.Module):
     """
 
     config_type: ClassVar[type[StageConfig]] = StageConfig
-    phases: ClassVar[tuple[str, ...]] = ("main",)
-    """Optimizers' turns inside a step, in order."""
+    phases: tuple[str, ...] = ("main",)
+    """Optimizers' turns inside a step, in order; a stage may set its own when it is made."""
 
     def __init__(self, config: Any, model: Any, context: int) -> None:
         """Keep the parts.

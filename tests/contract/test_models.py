@@ -20,6 +20,10 @@ from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
+from framecast.models.stip.adversary import DiscriminatorConfig
+from framecast.models.stip.model import STIP
+from framecast.models.stip.network import STIPConfig
+from framecast.models.stip.stages import TrainingConfig as StipTraining
 from framecast.schedules import constant
 from framecast.stage import Stage, StageConfig
 from layers.processes import Alone
@@ -55,6 +59,14 @@ SMALL_SHR = SHRVQVAEConfig(
     prior=PriorConfig(hidden=8, convolutions=2, heads=2),
 )
 
+SMALL_STIP = STIPConfig(levels=1, hidden=4, units=2, kernel=3)
+SMALL_JUDGE = DiscriminatorConfig(layers=2, hidden=4, groups=2)
+
+
+def stir(model: STIP) -> None:
+    """Let a residual network change its frames, as it does not before training."""
+    torch.nn.init.normal_(model.network.output.weight, std=0.1)
+
 
 CASES = {
     "copy-last": Case(CopyLastConfig(), channels=3),
@@ -87,6 +99,44 @@ CASES = {
             JointTraining(steps=1, codes="gumbel"),
         ),
         prepare=spread_codes,
+    ),
+    "stip": Case(
+        SMALL_STIP,
+        stages=tuple(
+            StipTraining(steps=1, loss=loss, discriminator=SMALL_JUDGE, **options)
+            for loss, options in (
+                ("mse", {}),
+                ("mse", {"recompute": True}),
+                ("mse+gan", {"adversarial_reduction": "per-frame"}),
+                ("mse+gan+lp", {}),
+            )
+        ),
+        channels=3,
+    ),
+    "stip, one stream, no recall": Case(
+        dataclasses.replace(SMALL_STIP, two_streams=False, recall=0.0, units=1),
+        stages=(StipTraining(steps=1),),
+        channels=3,
+    ),
+    "stip, as published for one size": Case(
+        dataclasses.replace(
+            SMALL_STIP,
+            norm="layer",
+            size=(8, 10),
+            bottleneck_skip=True,
+            reference_routing=True,
+            residual=True,
+        ),
+        stages=(
+            StipTraining(
+                steps=1,
+                loss="mse+gan+lp",
+                discriminator=dataclasses.replace(SMALL_JUDGE, size=(8, 10)),
+            ),
+        ),
+        size=(8, 10),
+        channels=3,
+        prepare=stir,
     ),
     "s-hr-vqvae, pixels": Case(
         dataclasses.replace(SMALL_SHR, pixels=True, width=1),
