@@ -80,8 +80,8 @@ class STGRUUnit(Unit[STGRUState]):
         temporal_trend = torch.tanh(t_t + trend * s_t)
         spatial_trend = torch.tanh(s_s + trend * t_s)
         return Turn(
-            torch.lerp(spatial_trend, spatial, update),
-            STGRUState(torch.lerp(temporal_trend, temporal, update)),
+            spatial_trend + update * (spatial - spatial_trend),
+            STGRUState(temporal_trend + update * (temporal - temporal_trend)),
         )
 
     def gates(self, features: Float[Tensor, "b c h w"], state: STGRUState) -> Gates:
