@@ -35,7 +35,7 @@ wheel: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e ".[data,dev]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[data,detect,dev]"
 	touch $@
 
 clean:

@@ -164,6 +164,7 @@ def strip(
     *,
     title: str = "",
     kept: Sequence[int] | None = None,
+    largest: int = _LARGEST,
 ) -> Image.Image:
     """Named rows of frames under each other: truth, model, copy-last …
 
@@ -172,6 +173,7 @@ def strip(
         first: number of the first column's frame.
         title: a line above all.
         kept: where only some frames were kept, their numbers since the first column.
+        largest: pixels across a frame at most, where there is room.
 
     Raises:
         FramecastError: if there are no rows, or one has no frames, or their frames differ in size.
@@ -184,7 +186,7 @@ def strip(
     if len(sizes) > 1:
         raise FramecastError(f"rows of a strip have frames of one size, not {sorted(sizes)}")
     total = max(len(frames) for frames in rows.values())
-    size, columns = _layout(next(iter(rows.values()))[0], total, list(rows))
+    size, columns = _layout(next(iter(rows.values()))[0], total, list(rows), largest)
     picked = _picked(total, columns)
     drawn = [
         _Row(name, [_sized(frames[n], size) if n < len(frames) else None for n in picked])
@@ -395,13 +397,13 @@ def _panel(panel: Panel) -> Image.Image:
 
 
 def _layout(
-    frame: Float[Tensor, "c h w"], columns: int, labels: Sequence[str]
+    frame: Float[Tensor, "c h w"], columns: int, labels: Sequence[str], most: int = _LARGEST
 ) -> tuple[tuple[int, int], int]:
     """Size of a frame on the picture (h, w), and how many columns fit: all of them if possible."""
     height, width = frame.shape[-2:]
     room = WIDTH - 2 * _MARGIN - _DIVIDE - _label_room(labels)
     fair = room // columns - _GAP
-    largest = min(_LARGEST, max(_SMALLEST, _HIGH // len(labels) * width // height))
+    largest = min(most, max(_SMALLEST, _HIGH // len(labels) * width // height))
     if width <= largest:
         widths = [width * n for n in range(1, largest // width + 1)]
         readable = [w for w in widths if w >= _SMALLEST] or widths[-1:]
