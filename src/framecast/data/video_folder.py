@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import gt
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +21,7 @@ from framecast.data.recorded import (
     listing,
     videos_under,
 )
+from framecast.data.varied import VariedClips
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError
 from framecast.noise import SEED_BITS, mix
@@ -71,6 +73,11 @@ class VideoFolder(RecordedConfig):
     the others; None for all."""
     random_windows: bool = True
     """Whether training windows are drawn anew in every epoch, or stay at fixed places."""
+    crop: tuple[int, int] | None = None
+    """(height, width) in pixels of the part of each frame that is used: at a place drawn anew in
+    every epoch for training, the centre for validation and test; None for the whole frame."""
+    flip: bool = False
+    """Whether training clips are mirrored left to right at random."""
     splits: tuple[float, float, float] = (0.8, 0.1, 0.1)
     """Fractions of the videos for training, validation and test."""
 
@@ -84,6 +91,10 @@ class VideoFolder(RecordedConfig):
             raise ConfigError("stride is at least 1 frame")
         if self.most_windows is not None and self.most_windows < 1:
             raise ConfigError("most_windows is at least 1, or None for all")
+        if self.crop is not None and min(self.crop) < 1:
+            raise ConfigError("crop is (height, width), at least 1 pixel each")
+        if self.crop and self.size and any(map(gt, self.crop, self.size)):
+            raise ConfigError(f"a crop of {self.crop} cannot be cut from frames of {self.size}")
         if min(self.splits) < 0 or abs(sum(self.splits) - 1) > 1e-6:
             raise ConfigError("splits are three fractions that add up to 1")
 
@@ -107,7 +118,10 @@ class VideoFolder(RecordedConfig):
         notes += _notes(scan, chosen, frames)
         draw = seed if split == "train" and self.random_windows else None
         windows = Windows(spans, frames)
-        return RecordedClips(self, tuple(usable), scan.prepared, windows, draw, notes)
+        clips = RecordedClips(self, tuple(usable), scan.prepared, windows, draw, notes)
+        if self.crop is None and not self.flip:
+            return clips
+        return VariedClips(clips, self.crop, self.flip, seed if split == "train" else None)
 
     def recipe(self) -> dict[str, Any]:
         """What the frames depend on besides the originals."""
