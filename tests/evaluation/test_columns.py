@@ -1,21 +1,46 @@
 """Columns beside the metric sets: sharpness, and events at thresholds in units."""
 
-from dataclasses import replace
+import csv
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from handmade import Handmade, HandmadeClips, Toy, ToyConfig
 
+from framecast.clip import Clip, Key, Split
 from framecast.data.arrays import Arrays
+from framecast.evaluation import drawing
 from framecast.evaluation.columns import Columns, gradient_energy, metric_set, sharpness
 from framecast.evaluation.events import EventScores
-from framecast.evaluation.protocol import find
+from framecast.evaluation.protocol import Protocol, find
 from framecast.evaluation.runner import evaluate
 from framecast.models.copy_last import CopyLast, CopyLastConfig
+from framecast.pictures import Plot, curves
 
 THRESHOLDS = (1.0, 4.0)
 CONTEXT, HORIZON = 2, 3
+
+
+@dataclass(frozen=True)
+class Growing(Handmade):
+    """Frames of one pattern whose contrast grows evenly with time."""
+
+    type: ClassVar[str] = "growing"
+
+    def source(self, split: Split, frames: int, seed: int) -> HandmadeClips:
+        return GrowingClips(self, frames)
+
+
+class GrowingClips(HandmadeClips):
+    def __getitem__(self, key: Key) -> Clip:
+        growth = torch.arange(1.0, self.frames + 1)[:, None, None, None] / self.frames
+        return Clip(super().__getitem__(key).frames * growth)
+
+
+SHARPER = Protocol("sharper", Growing(still=True), 3, 3)
 
 
 def test_gradient_energy_pixel_by_pixel() -> None:
@@ -45,6 +70,34 @@ def test_flat_frames() -> None:
     assert sharpness(flat, flat) == 1
     assert sharpness(flat, rough) == 0
     assert sharpness(rough, flat).isinf()
+
+
+def test_sharpness_of_each_predicted_frame_is_in_the_curves(tmp_path: Path) -> None:
+    """Of frames that grow sharper, the last observed one has less and less of the sharpness."""
+    result = evaluate(Toy(ToyConfig()), SHARPER, out=tmp_path / "r")
+    expected = [3 / (3 + ahead) for ahead in (1, 2, 3)]
+    with (tmp_path / "r" / "curves.csv").open() as file:
+        lines = [
+            line
+            for line in csv.DictReader(file)
+            if (line["model"], line["metric"]) == ("toy", "gradient-energy-ratio")
+        ]
+    assert [int(line["frame"]) for line in lines] == [1, 2, 3]
+    assert [float(line["mean"]) for line in lines] == pytest.approx(expected, rel=1e-5)
+    assert result.metrics["gradient-energy-ratio"].label == "gradient energy ratio"
+
+
+def test_the_curves_have_a_plot_of_sharpness(tmp_path: Path, monkeypatch) -> None:
+    drawn: list[Plot] = []
+
+    def watched(plots, *rest):
+        drawn.extend(plots)
+        return curves(plots, *rest)
+
+    monkeypatch.setattr(drawing, "curves", watched)
+    evaluate(Toy(ToyConfig()), SHARPER, out=tmp_path / "r")
+    (plot,) = (plot for plot in drawn if plot.title == "gradient energy ratio")
+    np.testing.assert_allclose(plot.series["toy"].mean, [3 / 4, 3 / 5, 3 / 6], rtol=1e-5)
 
 
 def test_a_set_with_another_network_has_its_own_name() -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -47,11 +49,13 @@ def annotated(
         detector: Names the classes.
         size: (height, width) of the picture.
     """
-    pixels = frame.detach().float().cpu().nan_to_num().clamp(0, 1).expand(3, -1, -1)
-    whole = (pixels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    enlarged = size[1] > frame.shape[-1]
-    how = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
-    image = Image.fromarray(whole).resize((size[1], size[0]), how)
+    how: Any = {"mode": "nearest-exact"}
+    if size[1] < frame.shape[-1]:
+        how = {"mode": "bilinear", "antialias": True}
+    # resized first: what follows is of a small picture, whatever the frame
+    pixels = F.interpolate(frame.detach().float().cpu()[None], size=size, **how)[0]
+    pixels = pixels.nan_to_num().clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0)
+    image = Image.fromarray((pixels.numpy() * 255).round().astype(np.uint8))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=12)
     scale = np.array([size[1] / frame.shape[-1], size[0] / frame.shape[-2]] * 2)
     for number in range(len(boxes))[::-1]:  # the surest on top
