@@ -58,3 +58,9 @@ def test_size_and_work_are_those_of_the_published_table():
         unit.descend(unit(features, state).output, features)
 
     assert round(multiply_accumulates(up_and_down) / G, 2) == 1.17
+
+
+def test_bias_is_in_both_directions():
+    """One number per gate and candidate of the hidden state, and of what is below."""
+    weights = parameters(DGRUUnit(2, 4, 3))
+    assert parameters(DGRUUnit(2, 4, 3, bias=True)) == weights + 3 * 4 + 3 * 2
