@@ -1,11 +1,13 @@
 """S-HR-VQVAE beside what the paper says and what can be computed by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional
 
+from framecast import registry
 from framecast.clip import Clip
 from framecast.data.coded import CodedClips
 from framecast.data.moving_digits import MovingDigits
@@ -84,6 +86,18 @@ def test_compression_ratios_of_table_1(channels, width, size, trees, ratio, bits
         packed = model.bits((1, channels, size, size))
         assert packed == bits * (size // 4) ** 2
         assert channels * size**2 * 8 / packed == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("names", [("tiny", "tiny-1", "tiny-6"), ("kth", "kth-1", "kth-9")])
+def test_table_3_compares_layers_at_equal_bits_and_equal_training(names):
+    compared = [registry.find("presets", f"s-hr-vqvae/{name}")() for name in names]
+    first = compared[0]
+    for other in compared[1:]:
+        assert other.model.layers != first.model.layers
+        leaves = {each.model.codewords**each.model.layers for each in (first, other)}
+        assert len(leaves) == 1
+        sizes = {"layers": first.model.layers, "codewords": first.model.codewords}
+        assert replace(other, model=replace(other.model, **sizes)) == first
 
 
 def test_the_latent_grid_is_a_quarter():
