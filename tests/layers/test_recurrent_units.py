@@ -18,6 +18,19 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "convgru": [{"bias": True}],
     "trajgru": [{"bias": True, "links": 2, "flow_kernel": 5}],
     "dgru": [{"bias": True}],
+    "causal-lstm": [{"norm": "group", "bias": True}, {"norm": "layer", "size": SIZE}],
+    "e3d-lstm": [
+        {"norm": "group", "bias": True, "history": None, "residual": True},
+        {"norm": "layer", "size": SIZE, "history": 1},
+    ],
+    "reversible-pm": [
+        {"norm": "group", "bias": True, "attention": (1,)},
+        {"norm": "layer", "size": SIZE},
+    ],
+    "rpm": [
+        {"norm": "group", "bias": True, "residual": "plain"},
+        {"norm": "layer", "size": SIZE, "history": 2},
+    ],
     "stgru": [
         {"norm": "group", "bias": True, "update_bias": 1.0},
         {"norm": "layer", "size": SIZE},

@@ -11,13 +11,13 @@ Norm = Literal["layer", "group", "none"]
 `group`: the same statistics with a weight per channel, for any size; `none`."""
 
 
-def norm(kind: Norm, channels: int, size: tuple[int, int] | None) -> nn.Module:
-    """A normalisation of maps `b c h w` over channels, height and width.
+def norm(kind: Norm, channels: int, size: tuple[int, ...] | None) -> nn.Module:
+    """A normalisation of maps `b c h w` (or `b c d h w`) over all axes but the batch.
 
     Args:
         kind: Which.
         channels: c.
-        size: (h, w) in cells, which `layer` needs.
+        size: (h, w), or (d, h, w), in cells, which `layer` needs.
 
     Raises:
         ConfigError: if `layer` has no size.

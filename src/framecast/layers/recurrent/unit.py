@@ -16,7 +16,7 @@ class Turn(Generic[State]):
 
     output: Float[Tensor, "b k *d h w"]  # to the unit above
     state: State  # to itself, at the next frame
-    memory: Float[Tensor, "b k *d h w"] | None = None  # the second stream; None where there is none
+    memory: Float[Tensor, "b m *d h w"] | None = None  # the second stream; None where there is none
 
 
 class Unit(nn.Module, ABC, Generic[State]):
@@ -44,7 +44,7 @@ class Unit(nn.Module, ABC, Generic[State]):
         self,
         features: Float[Tensor, "b c *d h w"],
         state: State,
-        memory: Float[Tensor, "b k *d h w"] | None = None,
+        memory: Float[Tensor, "b m *d h w"] | None = None,
     ) -> Turn[Any]:
         """One frame.
 

@@ -1,0 +1,199 @@
+"""Eidetic 3D LSTM: a memory that looks up its own past."""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framecast.errors import ConfigError
+from framecast.layers.norm import Norm
+from framecast.layers.norm import norm as normalise
+from framecast.layers.recurrent.unit import Turn, Unit
+
+CHANNELS_LAST = torch.channels_last_3d
+"""How the past is kept, so that it need not be copied to be attended to."""
+
+
+class E3DLSTMState(NamedTuple):
+    """Hidden state, temporal memory, and past temporal memories one behind the other."""
+
+    hidden: Float[Tensor, "b k d h w"]
+    cell: Float[Tensor, "b k d h w"]
+    past: Float[Tensor, "b k n h w"]  # n = frames kept × d, from the oldest on
+
+
+class E3DLSTMUnit(Unit[E3DLSTMState]):
+    """One E3D-LSTM layer, on maps `b c d h w` of d frames; maps `b c h w` are taken for d = 1.
+
+    With X the features, M from the unit below and W convolutions of (3, kernel, kernel),
+
+        I, R = σ(W[X, H]), G = tanh(W[X, H])
+        C' = I·G + LayerNorm(C + RECALL(R, past)), RECALL(R, P) = softmax(R Pᵀ) P
+        I', F' = σ(W[X, M]), G' = tanh(W[X, M]), M' = I'·G' + F'·M
+        O = σ(W[X, H, C', M']), H' = O·tanh(W₁ₓ₁ₓ₁[C', M'])
+
+    RECALL compares all d·h·w positions of R with all those of the past C, the last one included.
+    Before the first frame the past is one C of zeros. LayerNorm has statistics over all axes but
+    the batch; with `norm="none"` it has no weights.
+
+    The authors' program, and those that follow it, give the M that they took to the next unit
+    instead of M', so that it stays zero for ever: its authors call it a fault of the published
+    program, which their experiments did not have. Here M' goes on. The program also keeps
+    tanh(W M) of M, which makes 17 convolutions, and has a tanh within O; here it is the paper.
+
+    These are 16 products of a map and the 1×1×1 of two: 18.78M weights (M = 2^20) at 128 channels
+    and kernel 5. Table VII of STIP has 18.80M, one 1×1 more; no source says where. `residual`, the
+    output plus such a convolution of the features, is a place for it. The table's 4.70G of
+    multiplications at depth 1 count those with the zeros before and behind the one frame, two
+    thirds of all, which are left out here.
+
+    Reference:
+        Wang et al., Eidetic 3D LSTM (2019), the equations of the Eidetic 3D LSTM.
+    """
+
+    zigzags: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        kernel: int = 5,
+        *,
+        history: int | None = 5,
+        residual: bool = False,
+        norm: Norm = "none",
+        size: tuple[int, ...] | None = None,
+        bias: bool = False,
+        forget_bias: float = 1.0,
+    ) -> None:
+        """Make the convolutions.
+
+        Args:
+            inputs: Channels of the features.
+            hidden: Channels of the hidden state and both memories.
+            kernel: Height and width of the convolutions, odd; their depth is 3.
+            history: τ, how many past memories are recalled, at least 1; None for all, as in the
+                authors' program: then the state grows with every frame.
+            residual: Whether a 1×1×1 convolution of the features is added to the output.
+            norm: Normalisation of the products of X, H and M, and the weights of the LayerNorm.
+            size: (h, w) or (d, h, w) of the maps, for `norm="layer"`.
+            bias: Whether the convolutions have a bias.
+            forget_bias: Constant added to F'.
+
+        Raises:
+            ConfigError: if there is nothing to recall.
+        """
+        super().__init__()
+        if history is not None and history < 1:
+            raise ConfigError(f"one memory at least is recalled, not {history}; None recalls all")
+        self.hidden, self.history, self.forget_bias = hidden, history, forget_bias
+        volume = (1, *size) if size is not None and len(size) == 2 else size
+
+        def gates(channels: int, count: int) -> nn.Sequential:
+            outputs = count * hidden
+            return nn.Sequential(
+                Volumes(channels, outputs, (3, kernel, kernel), bias),
+                normalise(norm, outputs, volume),
+            )
+
+        self.from_features = gates(inputs, 7)
+        self.from_hidden = gates(hidden, 4)
+        self.from_memory = gates(hidden, 3)
+        self.from_new = Volumes(2 * hidden, hidden, (3, kernel, kernel), bias)
+        self.merge = Volumes(2 * hidden, hidden, (1, 1, 1), bias)
+        self.residual = Volumes(inputs, hidden, (1, 1, 1), bias) if residual else None
+        self.recalled = (
+            nn.GroupNorm(1, hidden, affine=False)
+            if norm == "none"
+            else normalise(norm, hidden, volume)
+        )
+
+    def initial(self, features: Float[Tensor, "b *c h w"]) -> E3DLSTMState:
+        """Zeros for a batch of features of this size."""
+        shape = features.shape[2:] if features.ndim == 5 else (1, *features.shape[2:])
+        zeros = features.new_zeros(len(features), self.hidden, *shape)
+        return E3DLSTMState(zeros, zeros, zeros.contiguous(memory_format=CHANNELS_LAST))
+
+    def forward(
+        self,
+        features: Float[Tensor, "b c *d h w"],
+        state: E3DLSTMState,
+        memory: Float[Tensor, "b k *d h w"] | None = None,
+    ) -> Turn[E3DLSTMState]:
+        """One frame, or window of frames: both memories, then the output."""
+        x = features if features.ndim == 5 else features.unsqueeze(2)
+        old = torch.zeros_like(state.cell) if memory is None else memory.reshape_as(state.cell)
+        of_features = self.from_features(x).split((3 * self.hidden,) * 2 + (self.hidden,), 1)
+        of_hidden = self.from_hidden(state.hidden).split((3 * self.hidden, self.hidden), 1)
+        cell = self._temporal(of_features[0] + of_hidden[0], state)
+        new = self._spatial(of_features[1] + self.from_memory(old), old)
+        both = torch.cat([cell, new], 1)
+        leave = torch.sigmoid(of_features[2] + of_hidden[1] + self.from_new(both))
+        hidden = leave * torch.tanh(self.merge(both))
+        if self.residual is not None:
+            hidden = hidden + self.residual(x)
+        shape = (len(features), self.hidden, *features.shape[2:])
+        past = self._remember(state.past, cell)
+        return Turn(hidden.reshape(shape), E3DLSTMState(hidden, cell, past), new.reshape(shape))
+
+    def _temporal(self, drive: Tensor, state: E3DLSTMState) -> Tensor:
+        """C' of the sums of the products of its three gates."""
+        enter, recall, new = drive.chunk(3, 1)
+        found = recollect(torch.sigmoid(recall), state.past)
+        return torch.sigmoid(enter) * torch.tanh(new) + self.recalled(state.cell + found)
+
+    def _spatial(self, drive: Tensor, memory: Tensor) -> Tensor:
+        """M' of the sums of the products of its three gates."""
+        enter, forget, new = drive.chunk(3, 1)
+        kept = torch.sigmoid(forget + self.forget_bias) * memory
+        return torch.sigmoid(enter) * torch.tanh(new) + kept
+
+    def _remember(self, past: Tensor, new: Tensor) -> Tensor:
+        """The past with a new memory, and without what is older than the history."""
+        kept = past.shape[2] if self.history is None else (self.history - 1) * new.shape[2]
+        new = new.contiguous(memory_format=CHANNELS_LAST)
+        return torch.cat([past[:, :, max(0, past.shape[2] - kept) :], new], 2)
+
+
+class Volumes(nn.Conv3d):
+    """A convolution that keeps depth and size; on a single frame it is of two dimensions."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int, int], bias: bool) -> None:
+        """Make it.
+
+        Args:
+            inputs: Channels in.
+            outputs: Channels out.
+            kernel: Depth, height and width, odd.
+            bias: Whether it has a bias.
+        """
+        depth, height, width = kernel
+        super().__init__(
+            inputs, outputs, kernel, padding=(depth // 2, height // 2, width // 2), bias=bias
+        )
+
+    def forward(self, input: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b k d h w"]:  # noqa: A002
+        """Convolve; before and behind a single frame there are only zeros to multiply with."""
+        if input.shape[2] > 1:
+            return super().forward(input)
+        weight = self.weight[:, :, self.kernel_size[0] // 2]
+        pad = (self.kernel_size[1] // 2, self.kernel_size[2] // 2)
+        return functional.conv2d(input.squeeze(2), weight, self.bias, padding=pad).unsqueeze(2)
+
+
+def recollect(
+    query: Float[Tensor, "b k d h w"], past: Float[Tensor, "b k n h w"]
+) -> Float[Tensor, "b k d h w"]:
+    """RECALL: means of the past's vectors, weighted by the softmax of their products with a query.
+
+    Args:
+        query: The recall gate; every position asks for itself.
+        past: Maps one behind the other, kept with channels last, which is the order needed here.
+    """
+    asked, known = (maps.flatten(2).transpose(1, 2).unsqueeze(1) for maps in (query, past))
+    found = functional.scaled_dot_product_attention(
+        asked.contiguous(), known.contiguous(), known.contiguous(), scale=1.0
+    )
+    return found.squeeze(1).transpose(1, 2).unflatten(2, query.shape[2:])
