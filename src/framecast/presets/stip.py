@@ -1,6 +1,6 @@
 """Experiments with STIP."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from framecast.clip import DataConfig
 from framecast.data.human36m import Human36m
@@ -135,13 +135,17 @@ def moving_mnist() -> Experiment:
 
 def video_folder() -> Experiment:
     """Videos of your own, 4→4 at 64×64 in colour, on a CPU; all can be changed."""
-    return Experiment(
-        _small(channels=3, residual=True),
-        VideoFolder(size=(64, 64), channels=3, stride=2, most_windows=50, random_windows=False),
-        context=4,
-        horizon=4,
-        stages={"main": _quick(1_000, validate_every=100)},
-    )
+    return _folder("mse")
+
+
+def video_folder_gan() -> Experiment:
+    """The same with the adversarial loss (Table VIII)."""
+    return _folder("mse+gan")
+
+
+def video_folder_lp() -> Experiment:
+    """The same with the whole of Eq 9."""
+    return _folder("mse+gan+lp")
 
 
 def tiny() -> Experiment:
@@ -174,6 +178,28 @@ def _published(
         patch=table.patch, norm="layer", size=table.size, two_streams=two_streams, recall=recall
     )
     return Experiment(model, table.data, context=4, horizon=1, stages={"main": training})
+
+
+def _folder(loss: Loss) -> Experiment:
+    """Parts of frames, mirrored or not, drawn anew in every epoch: few videos go further."""
+    data = VideoFolder(
+        size=(128, 128),
+        crop=(64, 64),
+        flip=True,
+        channels=3,
+        stride=2,
+        most_windows=50,
+        random_windows=False,
+    )
+    training = replace(
+        _quick(3_000, validate_every=250),
+        loss=loss,
+        discriminator=DiscriminatorConfig(layers=5),
+        discriminator_optimizer=OptimizerConfig(learning_rate=1e-4),
+    )
+    return Experiment(
+        _small(channels=3, residual=True), data, context=4, horizon=4, stages={"main": training}
+    )
 
 
 def _small(channels: int, residual: bool = False) -> STIPConfig:
