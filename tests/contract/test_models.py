@@ -24,6 +24,8 @@ from framecast.models.stip.adversary import DiscriminatorConfig
 from framecast.models.stip.model import STIP
 from framecast.models.stip.network import STIPConfig
 from framecast.models.stip.stages import TrainingConfig as StipTraining
+from framecast.models.unit_stack import TrainingConfig as UnitTraining
+from framecast.models.unit_stack import UnitStackConfig
 from framecast.schedules import constant
 from framecast.stage import Stage, StageConfig
 from layers.processes import Alone
@@ -66,6 +68,11 @@ SMALL_JUDGE = DiscriminatorConfig(layers=2, hidden=4, groups=2)
 def stir(model: STIP) -> None:
     """Let a residual network change its frames, as it does not before training."""
     torch.nn.init.normal_(model.network.output.weight, std=0.1)
+
+
+def stack(unit: str) -> UnitStackConfig:
+    """Two units of a kind."""
+    return UnitStackConfig(unit=unit, channels=1, patch=2, levels=1, layers=2, hidden=4, kernel=3)
 
 
 CASES = {
@@ -153,6 +160,15 @@ CASES = {
         ),
         channels=3,
         prepare=spread_codes,
+    ),
+    **{
+        f"unit-stack, {unit}": Case(stack(unit), stages=(UnitTraining(steps=1),))
+        for unit in registry.names("units")
+    },
+    "unit-stack, recomputed, fed back": Case(
+        dataclasses.replace(stack("stgru"), channels=3, levels=2, norm="none"),
+        stages=(UnitTraining(steps=1, recompute=True, teacher_forcing=constant(0.0)),),
+        channels=3,
     ),
 }
 

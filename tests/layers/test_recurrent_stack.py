@@ -22,7 +22,7 @@ class Summing(Unit[Number]):
 
     def __init__(self, number: int) -> None:
         super().__init__()
-        self.number = number
+        self.number, self.hidden = number, 1
 
     def initial(self, features: Tensor) -> Number:
         return Number(torch.full_like(features, self.number))
@@ -87,3 +87,16 @@ def test_initial_states_hold_nothing_from_elsewhere():
     state = stack.initial(torch.zeros(1, 1, 1, 1))
     assert state.memory is None
     assert [unit.value.item() for unit in state.units] == [1, 2]
+
+
+def test_what_each_unit_takes_is_normalised():
+    """The lowest included; what comes out at the top is not, and neither are states."""
+    taken = []
+    stack = Stack([Summing(1), Summing(2)], between="group")
+    for unit in stack.units:
+        unit.register_forward_pre_hook(lambda unit, given: taken.append(given[0]))
+    output, _ = stack(features := 3 + 5 * torch.rand(2, 1, 4, 4), stack.initial(features))
+    for maps in taken:
+        torch.testing.assert_close(maps.mean((1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
+        torch.testing.assert_close(maps.square().mean((1, 2, 3)), torch.ones(2))
+    assert (output.mean((1, 2, 3)) > 1).all()

@@ -9,8 +9,9 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from framecast import listing, registry
-from framecast.cli import terminal
+from framecast.cli import terminal, units
 from framecast.cli.options import parse
+from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
     from framecast.model import Model
@@ -26,14 +27,20 @@ class Models:
 
     name: Positional[str | None] = None
     """A listed name, a model folder or a run."""
+    units: bool = False
+    """List the recurrent units that stacks are made of, with what they cost."""
     json: bool = False
     """Print one JSON document."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Print the list, or the description of one model."""
+    """Print the list, or the description of one model, or the units."""
     options = parse(Models, "models", argv)
-    if options.name is None:
+    if options.units and options.name is not None:
+        raise FramecastError("--units lists all units; leave the model's name out")
+    if options.units:
+        units.show(options.json)
+    elif options.name is None:
         _list(options.json)
     else:
         _describe(options.name, options.json)

@@ -7,6 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from framecast.layers.norm import Norm, norm
 from framecast.layers.recurrent.unit import Unit
 from framecast.layers.typed import Layers
 
@@ -25,12 +26,28 @@ class Stack(nn.Module):
     Every unit takes the output of the one below. A memory goes from unit to unit, and from the top
     one to the bottom one at the next frame. Units that descend then map down again, each updating
     what it took; what comes out at the bottom is the output.
+
+    Most units give less than they take, and many on top of one another give nothing: `between`
+    normalises what each takes.
     """
 
-    def __init__(self, units: Iterable[Unit[Any]]) -> None:
-        """Keep the units, from the bottom up."""
+    def __init__(
+        self,
+        units: Iterable[Unit[Any]],
+        *,
+        between: Norm = "none",
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Keep the units.
+
+        Args:
+            units: From the bottom up, all of as many channels as they take.
+            between: Normalisation of what each unit takes from below.
+            size: (h, w) of the maps, for `between="layer"`.
+        """
         super().__init__()
         self.units = Layers[Unit[Any]](units)
+        self.norms = Layers[nn.Module](norm(between, unit.hidden, size) for unit in self.units)
 
     def initial(self, features: Float[Tensor, "b c h w"]) -> StackState:
         """The state before the first frame."""
@@ -41,8 +58,8 @@ class Stack(nn.Module):
     ) -> tuple[Float[Tensor, "b c h w"], StackState]:
         """One frame: its output, and the new state."""
         levels, states, memory = [features], [], state.memory
-        for unit, old in zip(self.units, state.units, strict=True):
-            turn = unit(levels[-1], old, memory)
+        for unit, normed, old in zip(self.units, self.norms, state.units, strict=True):
+            turn = unit(normed(levels[-1]), old, memory)
             levels.append(turn.output)
             states.append(turn.state)
             memory = turn.memory
