@@ -6,7 +6,7 @@ Reference:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -101,6 +101,11 @@ def _halving(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
 
 
+def _activated(maps: Tensor) -> Tensor:
+    """LeakyReLU in the maps' own memory, which at full resolution is most of all."""
+    return functional.leaky_relu(maps, SLOPE, inplace=True)
+
+
 class Encoder(nn.Module):
     """Eq 1: features of two frames in a row, at every level."""
 
@@ -118,10 +123,10 @@ class Encoder(nn.Module):
 
     def forward(self, pair: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """Features `b k h w`, the coarsest last."""
-        maps = functional.leaky_relu(self.join(pair), SLOPE)
+        maps = _activated(self.join(pair))
         levels = []
         for layer in self.down:
-            maps = functional.leaky_relu(layer(maps), SLOPE)
+            maps = _activated(layer(maps))
             levels.append(maps)
         return levels
 
@@ -151,13 +156,13 @@ class Decoder(nn.Module):
         """
         maps = state
         if self.from_bottleneck:
-            maps = maps + self.recall * encoded[-1]
+            maps = torch.add(maps, encoded[-1], alpha=self.recall)
         finer = [*encoded[-2::-1], None]
         for layer, recalled in zip(self.up, finer, strict=True):
             maps = layer(maps)
             if recalled is not None:  # the last layer is linear and recalls nothing
-                maps = functional.leaky_relu(maps, SLOPE)
-                maps = maps + self.recall * recalled if self.recall else maps
+                maps = _activated(maps)
+                maps = torch.add(maps, recalled, alpha=self.recall) if self.recall else maps
         return maps
 
 
@@ -237,10 +242,14 @@ class Network(nn.Module):
         states = [temporal, spatial] if self.config.two_streams else [spatial]
         if self.config.reference_routing:
             states.reverse()
-        streams = zip(self.decoders, states, encoded[-len(states) :], strict=True)
-        decoded = [decoder(state, features) for decoder, state, features in streams]
-        patches = self.output(torch.cat(decoded, 1))
-        return patches + last if self.config.residual else patches
+        weights = self.output.weight.chunk(len(states), 1)
+        streams = zip(self.decoders, states, encoded[-len(states) :], weights, strict=True)
+        bias = cast(Tensor, self.output.bias).view(-1, 1, 1)
+        patches = last + bias if self.config.residual else bias
+        for decoder, state, features, weight in streams:
+            # Eq 4 a stream at a time, so that the widest maps of one alone are in memory
+            patches = patches + functional.conv2d(decoder(state, features), weight)
+        return patches
 
     def advance(
         self, before: Tensor, last: Tensor, states: States
