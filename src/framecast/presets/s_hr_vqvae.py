@@ -143,7 +143,7 @@ def tiny_6() -> Experiment:
 
 def tiny_pixels() -> Experiment:
     """The same digits in pixels with as small a prior, to be compared with `tiny`."""
-    prior = _prior(2_000, batch=2, every=500, rate=5e-3, window=(3, 3), attention=False)
+    prior = _prior(3_000, batch=2, every=1_000, rate=5e-3, window=(3, 3), attention=False)
     stages = {
         "autoencoder": _autoencoder(200, every=100),
         "prior-local": replace(prior, validation_clips=16, sample_every=0),
