@@ -96,3 +96,12 @@ def test_windows_overlap_where_two_share_a_frame(spans: list[Span], frames: int)
     each = [windows[number] for number in range(len(windows))]
     seen = [(w.video, frame) for w in each for frame in range(w.start, w.start + w.frames)]
     assert windows.overlap == (len(set(seen)) < len(seen))
+
+
+@given(spans, st.integers(1, 12), st.integers(1, 3))
+def test_windows_of_two_spans_may_overlap_too(spans, frames, videos):
+    spans = tuple(Span(s.video % videos, s.first, s.last, s.stride) for s in spans)
+    windows = Windows(spans, frames)
+    rows = [windows[index] for index in range(len(windows))]
+    seen = [(row.video, row.start + n) for row in rows for n in range(frames)]
+    assert windows.overlap == (len(set(seen)) < len(seen))

@@ -19,7 +19,6 @@ from framecast.data.prepared import (
     Recording,
     array_path,
     check_recipe,
-    digest,
     is_prepared,
     read_index,
     write_array,
@@ -28,7 +27,7 @@ from framecast.data.prepared import (
 from framecast.data.recorded import RecordedConfig, Video, reason
 from framecast.digest import of_file
 from framecast.errors import DataError, FramecastError
-from framecast.video import FOLDER_FPS, FrameWarning, probe
+from framecast.video import FrameWarning
 
 SAVE_EVERY = 2.0
 """Seconds between writes of the index while converting."""
@@ -141,7 +140,7 @@ class _Work:
 
     def convert(self, video: Video, earlier: Recording | None) -> None:
         try:
-            content = digest(video.path)
+            content = self.config.digest(video)
         except OSError as error:
             self.unreadable[video.name] = reason(error, video.path)
             return
@@ -158,14 +157,13 @@ class _Work:
         path = array_path(self.target, video.name)
         faults: list[str] = []
         frames, height, width, _ = write_array(path, self._decoded(video.path, faults))
-        rate = self.config.rate() or probe(video.path).fps or FOLDER_FPS
         return Recording(
             name=video.name,
             digest=content,
             frames=frames,
             height=height,
             width=width,
-            rate=rate,
+            rate=self.config.clock(video.path),
             fault=faults[0].removeprefix(f"{video.path} ") if faults else "",
             sha256=of_file(path),
         )

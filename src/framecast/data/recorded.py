@@ -37,6 +37,7 @@ class Video(NamedTuple):
 
     name: str  # path under the root, with forward slashes
     path: Path
+    frames: int | None = None  # how many there are, where finding it has told
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,27 @@ class RecordedConfig(DataConfig):
         """Frames per second that videos are resampled to; None to take them as they are."""
         return None
 
+    @property
+    def step(self) -> int:
+        """Frames of a video from one that is used to the next."""
+        return 1
+
+    def clock(self, path: Path) -> float:
+        """Frames per second of a video's clips."""
+        return self.rate() or probe(path).fps or FOLDER_FPS
+
+    def digest(self, video: Video) -> str:
+        """What tells an original from another, or from what it was before."""
+        return digest(video.path)
+
+    def examine(self, video: Video) -> Recording:
+        """What clips of an original have: frames, size, rate.
+
+        Raises:
+            FramecastError: if it cannot be read.
+        """
+        return _examine(self, video, self.digest(video))
+
     def companions(self) -> dict[str, Path]:
         """Other files that a prepared root needs: name under it, and where they are now."""
         return {}
@@ -103,7 +125,7 @@ class RecordedConfig(DataConfig):
         found, unreadable = [], {}
         for video in self.originals():
             try:
-                found.append(_examine(self, video, digest(video.path)))
+                found.append(self.examine(video))
             except (FramecastError, OSError) as error:
                 unreadable[video.name] = reason(error, video.path)
         return Scan(tuple(found), unreadable, False)
@@ -152,7 +174,8 @@ class RecordedClips(Source):
         else:
             frames = self._read(recording.name, window)
         seconds = torch.arange(window.frames, dtype=torch.float32) / recording.rate
-        return Clip(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255, seconds=seconds)
+        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float().div_(255)
+        return Clip(pixels, seconds=seconds)
 
     def fingerprint(self) -> str:
         """Hex SHA-256: the same for originals and for what was prepared from them."""
@@ -220,6 +243,12 @@ def files_under(root: Path) -> Iterator[Path]:
         yield from _children(folder, files=True)
 
 
+def files_by_folder(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """A folder and all below it, each with its files by name; as `files_under`."""
+    for folder in _folders(root):
+        yield folder, _children(folder, files=True)
+
+
 def videos_under(root: Path) -> Iterator[Path]:
     """Video files under a folder, and folders of frames: those with images and no videos."""
     for folder in _folders(root):
@@ -261,17 +290,19 @@ def _examine(config: RecordedConfig, video: Video, content: str) -> Recording:
     height, width, _ = next(config.decode(video.path, 0, 1)).shape
     info = probe(video.path)
     rate = config.rate()
-    own = info.fps or FOLDER_FPS
-    recording = Recording(video.name, content, 0, height, width, rate or own)
+    recording = Recording(video.name, content, 0, height, width, config.clock(video.path))
     listed = info.frames
     if rate is not None and info.fps is not None:
         listed = None if info.seconds is None else round(info.seconds * rate)
+    if listed is not None:
+        listed = -(-listed // config.step)
     # What a file lists may be an estimate, or more than it holds: look at its end.
     for guess in () if listed is None else (listed, listed + 1, listed - 1):
         if guess > 0 and _ends_with(config, video.path, guess):
             return replace(recording, frames=guess)
     frames, fault = count_frames(video_frames(video.path, fps=rate))
-    return replace(recording, frames=frames, fault=fault.removeprefix(f"{video.path} "))
+    used = -(-frames // config.step)
+    return replace(recording, frames=used, fault=fault.removeprefix(f"{video.path} "))
 
 
 def _ends_with(config: RecordedConfig, path: Path, frames: int) -> bool:

@@ -7,7 +7,7 @@ here opens a file: an index of a million windows is one tuple of spans and one o
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from framecast.noise import mix
@@ -97,10 +97,9 @@ class Windows:
     @property
     def overlap(self) -> bool:
         """Whether some windows share frames."""
-        return any(
-            span.stride < self.frames and count(span.length, self.frames, span.stride) > 1
-            for span in self.spans
-        )
+        windows = (self[index] for index in range(len(self)))
+        starts = sorted((window.video, window.start) for window in windows)
+        return any(a == c and d - b < self.frames for (a, b), (c, d) in pairwise(starts))
 
     def _locate(self, index: int) -> tuple[Span, int]:
         if not 0 <= index < len(self):

@@ -17,6 +17,11 @@ FOLDER_FPS = 25.0
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
+def is_image(path: Path) -> bool:
+    """Whether a file is an image, by its suffix."""
+    return path.suffix.lower() in SUFFIXES
+
+
 def natural(path: Path) -> tuple[list[list[tuple[int, int | str]]], str]:
     """Key that sorts paths in natural order: `2.png` before `10.png`, whatever the case."""
     parts = [re.split(r"(\d+)", part.lower()) for part in path.parts]
@@ -30,9 +35,7 @@ def images(folder: Path) -> list[Path]:
     """The images of a folder, `2.png` before `10.png`; empty if there are none."""
     try:
         found = [
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            path for path in folder.iterdir() if is_image(path) and not path.name.startswith(".")
         ]
     except OSError as error:
         raise VideoError(f"{folder} cannot be listed: {error.strerror}") from error
@@ -89,7 +92,7 @@ def _picture(
     path: Path, first: Path, size: tuple[int, int]
 ) -> Callable[[], UInt8[np.ndarray, "h w 3"]]:
     def picture() -> UInt8[np.ndarray, "h w 3"]:
-        array = _load(path)
+        array = load_image(path)
         if array.shape[:2] != size:
             raise VideoError(
                 f"{path.parent} mixes sizes: {first.name} has {size[1]}x{size[0]} pixels and "
@@ -100,7 +103,12 @@ def _picture(
     return picture
 
 
-def _load(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+def load_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """An image, upright, in RGB; what is transparent lies on white.
+
+    Raises:
+        VideoError: if it cannot be read.
+    """
     try:
         with _opened(path) as opened:
             image = ImageOps.exif_transpose(opened)
