@@ -21,7 +21,7 @@ PLACING = ("root", "stride", "random_windows")
 Reduction = Literal["single", "mean", "best-of"]
 Assignment = Literal["predict", "reconstruct"]
 
-ADDED = ("task", "levels", "corruption")
+ADDED = ("task", "levels", "corruption", "report_frames")
 """Fields that a definition names only where they are set: without them, hashes of results that are
 older than the fields stay equal."""
 
@@ -62,6 +62,9 @@ class Protocol(Config):
     """Metrics whose best sample counts; the others are means over the samples."""
     metrics: str = "standard"
     """Name of the metric set, which says for each metric what is clipped and how it is averaged."""
+    report_frames: tuple[int, ...] = ()
+    """Frames that tables show by themselves besides the mean. They count from the first observed
+    frame, which is 1: after 4 observed frames, the first predicted one is t = 5."""
     thresholds: tuple[float, ...] = ()
     """Values, in the units of `arrays`, at which events are scored (CSI, POD, FAR)."""
     task: Assignment = "predict"
@@ -109,6 +112,7 @@ class Protocol(Config):
                 bool(self.thresholds) and self.data.type != "arrays"
             ),
             "value_range is (low, high)": not low < high,
+            "report_frames count from 1": any(frame < 1 for frame in self.report_frames),
             "a reconstruction has no samples; leave them out": (
                 self.task == "reconstruct" and self.samples is not None
             ),

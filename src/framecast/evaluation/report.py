@@ -1,11 +1,11 @@
 """Results as tables: for terminals, and as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from framecast.config import from_json
 from framecast.evaluation.corruption import Corruption
-from framecast.evaluation.result import CodecInfo, Interval, Result
+from framecast.evaluation.result import CodecInfo, Interval, Result, Row
 
 Published = Mapping[str, Mapping[str, float]]
 """Figures of papers: by name of the line, then by metric."""
@@ -29,11 +29,12 @@ def table(result: Result, published: Published | None = None) -> Table:
         published: Figures from papers, which go below; they have no interval.
 
     Returns:
-        Means with the half-width of their 95 % intervals. ↑ and ↓ say which direction is better.
+        Means over frames and sequences with the half-width of their 95 % intervals, and such means
+        of single frames where the protocol reports some. ↑ and ↓ say which direction is better.
     """
     keys = list(result.metrics)
     names = tuple(_heading(result, key) for key in keys)
-    rows = [(row.name, *(_cell(row.values.get(key)) for key in keys)) for row in result.rows]
+    rows = [cells for row in result.rows for cells in _lines(result, row, keys)]
     for name, figures in (published or {}).items():
         known = (f"{figures[key]:.4g}" if key in figures else "–" for key in keys)
         rows.append((f"{name} (published)", *known))
@@ -49,6 +50,17 @@ def markdown(result: Result, published: Published | None = None) -> str:
     body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     notes = [f"- {note}" for note in found.notes]
     return "\n".join([f"### {found.title}", "", *body, "", *notes]) + "\n"
+
+
+def _lines(result: Result, row: Row, keys: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The means of a row, and below them the frames that its protocol reports by themselves."""
+    yield row.name, *(_cell(row.values.get(key)) for key in keys)
+    unscored = result.protocol["context"] if result.predicted else 0
+    for frame in result.protocol.get("report_frames", ()):
+        at = frame - unscored - 1
+        scored = {key: curve[at] for key, curve in row.curves.items() if 0 <= at < len(curve)}
+        if scored:
+            yield f"{row.name}, t = {frame}", *(_cell(scored.get(key)) for key in keys)
 
 
 def _heading(result: Result, key: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from framecast.clip import Source
 from framecast.evaluation.scoring import Keep
@@ -13,6 +14,8 @@ from framecast.pictures import spread
 
 SEQUENCES = 4
 FRAMES = 10
+PIXELS = 512
+"""Most rows or columns of a frame that is kept."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Strip:
 
     name: str  # of the sequence
     frames: tuple[int, ...]  # scored frames that are shown, from 0
-    truth: Float[Tensor, "t c h w"]
+    truth: Float[Tensor, "t c h w"]  # here and below shrunk to at most `PIXELS` a side
     model: Float[Tensor, "t c h w"]  # sample 0, clipped to [0, 1]
     beside: Mapping[str, Float[Tensor, "t c h w"]]  # what the model is compared with, by name
 
@@ -47,18 +50,28 @@ class Strip:
         shown_frames = list(keep.frames)
 
         def picked(frames: Tensor, place: int) -> Tensor:
-            return frames[place, shown_frames].cpu()
+            return small(frames[place, shown_frames].cpu())
 
         return [
             Strip(
                 source.name(batch.sequences[place]),
                 keep.frames,
                 picked(batch.truth.frames, place),
-                model,
+                small(model),
                 {name: picked(frames, place) for name, frames in beside.items()},
             )
             for place, model in zip(keep.sequences, kept, strict=True)
         ]
+
+
+def small(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "t c oh ow"]:
+    """Frames shrunk as a whole to at most `PIXELS` a side, smaller ones as they are."""
+    height, width = frames.shape[-2:]
+    scale = PIXELS / max(height, width)
+    if scale >= 1:
+        return frames
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return functional.interpolate(frames, size=size, mode="bilinear", antialias=True)
 
 
 def shown(sequences: Sequence[int], used: int, horizon: int) -> Keep:

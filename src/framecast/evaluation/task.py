@@ -28,6 +28,8 @@ from framecast.evaluation.result import (
 from framecast.model import Model, Options
 
 OVERLAP = "sequences overlap, but intervals take them as independent and so are too narrow"
+MOST_VALUES = 2**28
+"""Pixels times channels of the clips of a batch, if it has several: 1 GiB of frames."""
 SOURCE_SEED = 0
 """Seed of the data: a protocol's sequences are the same in every evaluation."""
 
@@ -117,7 +119,8 @@ class Task:
     def batches(self) -> Iterator[Batch]:
         """The sequences in order, those of one size together."""
         corrupt = self.protocol.corruption
-        size = max(1, self.batch // (self.protocol.samples or 1))
+        most = MOST_VALUES // self.source[(0, 0)].frames.numel()
+        size = max(1, min(self.batch // (self.protocol.samples or 1), most))
         for keys in Sequential(len(self.source), size, self.used):
             for same in _by_shape(keys, _items(self.source, keys)):
                 clip = collate([item for _, item in same])
@@ -158,12 +161,13 @@ class Task:
         if isinstance(windows, Windows) and windows.overlap:
             notes.append(OVERLAP)
         now, trained = to_json(self.protocol.data), trained_data(self.model.about)
-        ours, theirs = now.get("splits"), trained.get("splits")
-        if now.get("type") == trained.get("type") and ours != theirs:
-            notes.append(
-                f"splits are {ours}, the model was trained with {theirs}: it may have been trained "
-                "on some of these sequences"
-            )
+        for key in ("split", "splits"):
+            ours, theirs = now.get(key), trained.get(key)
+            if now.get("type") == trained.get("type") and ours != theirs:
+                notes.append(
+                    f"the data's {key} is {ours}, the model was trained with {theirs}: it may have "
+                    "been trained on some of these sequences"
+                )
         return notes
 
     def _parts(self, clip: Clip) -> tuple[Clip, Clip]:
