@@ -97,7 +97,7 @@ def _decoder(config: UnitStackConfig) -> nn.Sequential:
 
 
 class UnitStack(Model):
-    """A point predictor for frames of any size: every predicted frame is fed back."""
+    """A stack of any recurrent unit between a plain encoder and decoder; frames of any size."""
 
     config_type = UnitStackConfig
 
