@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from framecast import registry
-from framecast.clip import Source
+from framecast.clip import Clip, Source
 from framecast.config import Config
 from framecast.errors import ConfigError
 from framecast.model import Model
@@ -193,6 +193,16 @@ class Stage(nn.Module):
     def validate(self, batch: Any) -> dict[str, Tensor]:
         """Means over a batch of the validation split; lower `score` is better."""
         raise NotImplementedError
+
+    def rollout_scores(self, batch: Clip) -> dict[str, Tensor]:
+        """What `validate` gives for a predictor of frames: the point prediction's squared error.
+
+        It is summed over a frame's pixels after clipping to [0, 1], a mean over frames and clips.
+        """
+        context, future = batch.split(self.context)
+        frames = self.model.predict(context, future.length).frames[0]
+        error = (frames - future.frames).square().sum((2, 3, 4)).mean()
+        return {"score": error, "mse": error}
 
     def train(self, mode: bool = True) -> "Stage":
         """Set the mode, with frozen modules kept in evaluation mode."""

@@ -122,27 +122,27 @@ def test_features_and_gates_are_those_of_the_equations():
             "trend gate R": trace.gates[-1][unit][0],
             "update gate U": trace.gates[-1][unit][1],
         }
-        panels = model.inspect(Clip(clip))
-        assert [panel.title.split(",")[0] for panel in panels] == list(expected)
+        frame, *panels = model.inspect(Clip(clip))
+        assert torch.equal(frame.image, clip[0, -1])
+        assert [panel.title for panel in panels] == list(expected)
         for panel, values in zip(panels, expected.values(), strict=True):
             assert isinstance(panel.image, torch.Tensor)
             close(panel.image, values.mean(1))
             assert panel.image.isfinite().all()
             assert panel.range == (float(panel.image.min()), float(panel.image.max()))
-            assert f", {panel.range[0]:.3g} to {panel.range[1]:.3g}" in panel.title
         assert all(panel.image.min() > 0 and panel.image.max() < 1 for panel in panels[2:])
 
 
 def test_what_is_shown_of_other_networks():
     """One stream has no temporal features; gray clips and a flat map can be shown; one clip can."""
     model = build(two_streams=False)
-    titles = [panel.title.split(",")[0] for panel in model.inspect(Clip(frames(model, batch=1)))]
-    assert titles == ["spatial features S_E", "trend gate R", "update gate U"]
+    titles = [panel.title for panel in model.inspect(Clip(frames(model, batch=1)))]
+    assert titles == ["last frame", "spatial features S_E", "trend gate R", "update gate U"]
     model = build()
-    assert len(model.inspect(Clip(frames(model, batch=1)[:, :, :1]))) == 4
+    assert len(model.inspect(Clip(frames(model, batch=1)[:, :, :1]))) == 5
     nn.init.zeros_(model.network.encoders[1].down[-1].weight)
     nn.init.ones_(model.network.encoders[1].down[-1].bias)
-    low, high = model.inspect(Clip(frames(model, batch=1)))[0].range
+    low, high = model.inspect(Clip(frames(model, batch=1)))[1].range
     assert low == 1 < high
     with pytest.raises(FramecastError, match="inspect takes one clip"):
         model.inspect(Clip(frames(model)))

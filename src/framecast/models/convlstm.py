@@ -275,11 +275,8 @@ class Training(Stage, of=ConvLSTM, name="main"):
         return {"total": self._loss(predicted.float(), frames[:, -predicted.shape[1] :])}
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
-        """Squared error of the rollout, summed over a frame's pixels, clipped to [0, 1]."""
-        context, future = batch.split(self.context)
-        frames = self.model.predict(context, future.length).frames[0]
-        error = (frames - future.frames).square().sum((2, 3, 4)).mean()
-        return {"score": error, "mse": error}
+        """Squared error of the rollout."""
+        return self.rollout_scores(batch)
 
     def _loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
         if self.config.loss == "bce":

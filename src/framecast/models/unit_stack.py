@@ -209,8 +209,5 @@ class Training(Stage, of=UnitStack, name="main"):
         return {"total": functional.mse_loss(predicted.float(), frames[:, 1:])}
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
-        """Squared error of the rollout, summed over a frame's pixels, clipped to [0, 1]."""
-        context, future = batch.split(self.context)
-        frames = self.model.predict(context, future.length).frames[0]
-        error = (frames - future.frames).square().sum((2, 3, 4)).mean()
-        return {"score": error, "mse": error}
+        """Squared error of the rollout."""
+        return self.rollout_scores(batch)

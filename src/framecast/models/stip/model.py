@@ -104,7 +104,7 @@ class STIP(Model):
         return whole[..., :height, :width]
 
     def inspect(self, clip: Clip) -> list[Panel]:
-        """Features and gates at the clip's last frame, means over channels (Fig 5).
+        """The clip's last frame, and features and gates there, means over channels (Fig 5).
 
         Gates are those of the first unit whose both inputs are states: the second, where there is
         one, as in the authors' program.
@@ -117,7 +117,8 @@ class STIP(Model):
         if self.config.two_streams:
             maps["temporal features T_E"] = encoded.temporal[-1]
         maps |= {"trend gate R": gates.trend, "update gate U": gates.update}
-        return [_heat(title, values[0].mean(0, keepdim=True)) for title, values in maps.items()]
+        shown = [_heat(title, values[0].mean(0, keepdim=True)) for title, values in maps.items()]
+        return [Panel("last frame", clip.frames[0, -1], (0, 1)), *shown]
 
     def _observe(self, frames: Float[Tensor, "b t c h w"]) -> tuple[Tensor, Tensor, States]:
         """The patches of the last two frames, and the states before the last one."""
@@ -144,4 +145,4 @@ class STIP(Model):
 
 def _heat(title: str, values: Float[Tensor, "1 h w"]) -> Panel:
     low, high = float(values.min()), float(values.max())
-    return Panel(f"{title}, {low:.3g} to {high:.3g}", values, (low, max(high, low + 1e-6)))
+    return Panel(title, values, (low, max(high, low + 1e-6)))

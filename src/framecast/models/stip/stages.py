@@ -94,11 +94,8 @@ class Training(Stage, of=STIP, name="main"):
         return self._please(predicted, frames[:, 1:], error)
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
-        """Squared error of the rollout, summed over a frame's pixels, clipped to [0, 1]."""
-        context, future = batch.split(self.context)
-        frames = self.model.predict(context, future.length).frames[0]
-        error = (frames - future.frames).square().sum((2, 3, 4)).mean()
-        return {"score": error, "mse": error}
+        """Squared error of the rollout."""
+        return self.rollout_scores(batch)
 
     def _verdicts(self, *clips: Tensor) -> list[Verdict]:
         assert self.discriminator is not None
