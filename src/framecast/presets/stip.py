@@ -194,6 +194,8 @@ def _folder(loss: Loss) -> Experiment:
     training = replace(
         _quick(3_000, validate_every=250),
         loss=loss,
+        ema=0.998,
+        keep="last",
         discriminator=DiscriminatorConfig(layers=5),
         discriminator_optimizer=OptimizerConfig(learning_rate=1e-4),
     )
