@@ -26,6 +26,8 @@ DATA: dict[str, str] = {
     "ucf-sports": "framecast.data.ucf_sports:UcfSports",
     "human36m": "framecast.data.human36m:Human36m",
     "sjtu4k": "framecast.data.sjtu4k:Sjtu4k",
+    "bair": "framecast.data.bair:Bair",
+    "bridge": "framecast.data.bridge:Bridge",
     "video-folder": "framecast.data.video_folder:VideoFolder",
     "arrays": "framecast.data.arrays:Arrays",
 }
@@ -49,6 +51,7 @@ PRESETS: dict[str, str] = {
     "convlstm/kth": "framecast.presets.convlstm:kth",
     "convlstm/video-folder": "framecast.presets.convlstm:video_folder",
     "convlstm/arrays": "framecast.presets.convlstm:arrays",
+    "convlstm/bridge": "framecast.presets.convlstm:bridge",
     "convlstm/tiny": "framecast.presets.convlstm:tiny",
     "s-hr-vqvae/moving-mnist": "framecast.presets.s_hr_vqvae:moving_mnist",
     "s-hr-vqvae/moving-mnist-1": "framecast.presets.s_hr_vqvae:moving_mnist_1",
@@ -130,6 +133,7 @@ PROTOCOLS: dict[str, str] = {
     "kth/10-40@v3d": "framecast.evaluation.protocols:kth_10_40_v3d",
     "kth/10-60@v3d": "framecast.evaluation.protocols:kth_10_60_v3d",
     "kth/10-20@svg": "framecast.evaluation.protocols:kth_10_20_svg",
+    "bair/2-28": "framecast.evaluation.protocols:bair_2_28",
     "ucf-sports/4-6": "framecast.evaluation.stip_protocols:ucf_sports_4_6",
     "ucf-sports/4-1": "framecast.evaluation.stip_protocols:ucf_sports_4_1",
     "ucf-sports/4-6@published": "framecast.evaluation.stip_protocols:ucf_sports_4_6_published",
@@ -142,6 +146,7 @@ PROTOCOLS: dict[str, str] = {
     "sjtu4k/4-1": "framecast.evaluation.stip_protocols:sjtu4k_4_1",
     "video-folder": "framecast.evaluation.protocols:video_folder",
     "arrays": "framecast.evaluation.protocols:arrays",
+    "bridge": "framecast.evaluation.protocols:bridge",
 }
 
 _TABLES = {

@@ -147,23 +147,30 @@ def _prepare(argv: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Verify:
-    """Check every array of a prepared folder against its checksum."""
+    """Check every array of a prepared folder, or every record of TFRecords, by its checksum."""
 
     root: Positional[Path]
-    """The prepared folder."""
+    """The prepared folder, or a folder of TFRecord files."""
     json: bool = False
     """Print one JSON document."""
 
 
 def _verify(argv: Sequence[str]) -> int:
     options = parse(Verify, "data verify", argv)
+    from framecast.data import tfrecord
     from framecast.data.prepare import verify
+    from framecast.data.prepared import is_prepared
 
-    faults = verify(options.root)
-    lines = [f"{video}: {fault}" for video, fault in faults.items()]
-    sound = [f"{options.root} is sound"]
-    mend = ["run framecast data prepare again to mend it"]
-    terminal.show({"faults": faults}, [*lines, *mend] if lines else sound, options.json)
+    sound = f"{options.root} is sound"
+    if is_prepared(options.root) or not tfrecord.below(options.root):
+        faults = verify(options.root)
+        lines = [f"{video}: {fault}" for video, fault in faults.items()]
+        lines += ["run framecast data prepare again to mend it"] if faults else []
+    else:
+        with terminal.progress("files") as advance:
+            faults = tfrecord.verify(options.root, advance)
+        lines = list(faults.values())
+    terminal.show({"faults": faults}, lines or [sound], options.json)
     return 1 if faults else 0
 
 

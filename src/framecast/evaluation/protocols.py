@@ -10,6 +10,8 @@ Reference: S-HR-VQVAE, V3D-ConvLSTM and HAF-SVG, each in the section on its eval
 from dataclasses import replace
 
 from framecast.data.arrays import Arrays
+from framecast.data.bair import Bair
+from framecast.data.bridge import Bridge
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
 from framecast.data.moving_digits_file import MovingDigitsFile
@@ -210,6 +212,23 @@ def kth_10_20_svg() -> Protocol:
     )
 
 
+def bair_2_28() -> Protocol:
+    """BAIR robot pushing as in SVG, 2 frames to 28, best of 100 samples."""
+    return Protocol(
+        "bair/2-28",
+        Bair(),
+        2,
+        28,
+        channels=3,
+        size=(64, 64),
+        samples=100,
+        reduce="best-of",
+        best_by=("ssim", "psnr"),
+        metrics="svg",
+        notes=("each of the 256 test episodes from its first frame", _BEST, _OLD_SSIM),
+    )
+
+
 def video_folder() -> Protocol:
     """A folder of your own videos: you say context, horizon and size."""
     return Protocol("video-folder", VideoFolder(), None, None, channels=None, own=True)
@@ -218,3 +237,8 @@ def video_folder() -> Protocol:
 def arrays() -> Protocol:
     """Your own arrays in units: you say context, horizon, range and thresholds."""
     return Protocol("arrays", Arrays(), None, None, channels=None, own=True)
+
+
+def bridge() -> Protocol:
+    """Your own robot videos in the RLDS layout: you say context, horizon and size."""
+    return Protocol("bridge", Bridge(), None, None, channels=3, own=True)

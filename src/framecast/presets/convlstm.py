@@ -1,6 +1,9 @@
 """Experiments with ConvLSTM."""
 
+from dataclasses import replace
+
 from framecast.data.arrays import Arrays
+from framecast.data.bridge import Bridge
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
 from framecast.data.video_folder import VideoFolder
@@ -107,13 +110,25 @@ def kth() -> Experiment:
 
 
 def video_folder() -> Experiment:
-    """Videos of your own, 5→5 at 64×64 in colour, in minutes on a CPU; all can be changed."""
+    """Videos of your own, 5→5 at 64×64 in colour, on a CPU; all can be changed.
+
+    Parts of frames, mirrored or not, are drawn anew in every epoch: few videos go further.
+    """
+    data = VideoFolder(
+        size=(128, 128),
+        crop=(64, 64),
+        flip=True,
+        channels=3,
+        stride=2,
+        most_windows=50,
+        random_windows=False,
+    )
     return Experiment(
         _small(channels=3, residual=True),
-        VideoFolder(size=(64, 64), channels=3, stride=2, most_windows=50, random_windows=False),
+        data,
         context=5,
         horizon=5,
-        stages={"main": _quick(600)},
+        stages={"main": replace(_quick(3_000), validate_every=250, ema=0.998, keep="last")},
     )
 
 
@@ -124,6 +139,17 @@ def arrays() -> Experiment:
         Arrays(size=(64, 64)),
         context=6,
         horizon=6,
+        stages={"main": _quick(600)},
+    )
+
+
+def bridge() -> Experiment:
+    """Robot videos in the RLDS layout, 2→8 at 64×64 in colour, in minutes on a CPU."""
+    return Experiment(
+        _small(channels=3, residual=True),
+        Bridge(size=(64, 64)),
+        context=2,
+        horizon=8,
         stages={"main": _quick(600)},
     )
 
