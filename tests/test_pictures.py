@@ -260,3 +260,13 @@ def test_matplotlib_is_imported_only_to_plot():
     code = "import sys, framecast.pictures; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_long_names_keep_what_tells_them_apart():
+    """Both ends stay, and the text fits."""
+    font = pictures._font(14)
+    name = "test/" + "a_long_name_of_a_video" * 3 + ".mp4:12"
+    shown = [pictures._shortened(f"{name}: {role}", font, 240) for role in ("truth", "prediction")]
+    assert [text.split(": ")[1] for text in shown] == ["truth", "prediction"]
+    assert all(text.startswith("test/a_long") and font.getlength(text) <= 240 for text in shown)
+    assert pictures._shortened("short", font, 240) == "short"

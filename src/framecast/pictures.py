@@ -455,11 +455,12 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(text + "...") > room:
-        text = text[:-1]
-    return text + "..."
+    """A text that fits, its middle left out: names end in what tells rows of one sequence apart."""
+    head, tail, shown = text[: len(text) // 2], text[len(text) // 2 :], text
+    while (head or tail) and font.getlength(shown) > room:
+        head, tail = (head, tail[1:]) if len(tail) > len(head) else (head[:-1], tail)
+        shown = f"{head}...{tail}"
+    return shown
 
 
 def _drawn(grid: _Grid) -> Image.Image:
