@@ -31,7 +31,13 @@ def result(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Result:
 
 def test_every_figure_has_its_interval_and_baselines_stand_beside(result: Result) -> None:
     found = table(result)
-    assert [row[0] for row in found.rows] == ["toy", "toy, mean of 3", "copy-last", "context-mean"]
+    assert [row[0] for row in found.rows] == [
+        "toy",
+        "toy, mean score of 3",
+        "toy, mean frame of 3",
+        "copy-last",
+        "context-mean",
+    ]
     column = found.columns.index("PSNR, dB ↑")
     value = result.rows[0].values["psnr"]
     assert value.mean is not None
@@ -40,7 +46,7 @@ def test_every_figure_has_its_interval_and_baselines_stand_beside(result: Result
     assert float(shown) == pytest.approx(value.mean, abs=0.005)
     assert float(half) == pytest.approx(value.high - value.mean, abs=0.005)
     assert "MSE (sum per frame) ↓" in found.columns
-    assert found.rows[2][found.columns.index("CRPS ↓")] == "–"
+    assert found.rows[3][found.columns.index("CRPS ↓")] == "–"
 
 
 def test_notes_say_what_a_reader_has_to_know(result: Result) -> None:

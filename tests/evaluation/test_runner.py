@@ -93,7 +93,7 @@ def assert_same(one: Result, two: Result) -> None:
             assert value.low == pytest.approx(second.values[key].low, rel=1e-4)
         for key, curve in first.curves.items():
             means = [point.mean for point in second.curves[key]]
-            assert [point.mean for point in curve] == pytest.approx(means, rel=1e-5)
+            assert [point.mean for point in curve] == pytest.approx(means, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("metric", PLAIN)
@@ -130,7 +130,7 @@ def test_the_best_sample_of_each_sequence_by_its_mean_over_time(toy: Toy) -> Non
     best = np.array([s[s.mean(1).argmax()] for s in values["psnr"]])
     assert_row(row(result, "toy"), "psnr", best)
     assert_row(row(result, "toy"), "mse", values["mse"].mean(1))
-    other = row(result, "toy, mean of 5")
+    other = row(result, "toy, mean score of 5")
     assert_row(other, "psnr", values["psnr"].mean(1))
     assert result.rows[0].values["ssim"].mean > other.values["ssim"].mean
 
@@ -143,17 +143,22 @@ def test_a_protocol_of_means_reports_the_best_as_well(toy: Toy) -> None:
     assert row(result, "toy, best of 5").role == "reduction"
 
 
-def test_crps_and_spread_from_pairs_of_samples(toy: Toy) -> None:
+def test_crps_and_spread_from_all_pairs_of_samples(toy: Toy) -> None:
     result = evaluate(toy, MEAN, seed=3, batch=4)
-    crps, spread = [], []
+    crps, plain, spread, diversity = [], [], [], []
     for future, clip in zip(samples_of(toy, MEAN), clips(MEAN), strict=True):
         drawn = future.clip(0, 1)
-        apart = (np.abs(drawn[0] - drawn[1]) + np.abs(drawn[2] - drawn[3])) / 2
+        pairs = [drawn[a] - drawn[b] for a in range(5) for b in range(a)]
+        apart = np.mean([np.abs(each) for each in pairs], 0)
         away = np.abs(drawn - clip[CONTEXT:]).mean(0)
         spread.append(apart.mean((1, 2, 3)))
         crps.append((away - apart / 2).mean((1, 2, 3)))
+        plain.append((away - apart * 4 / 5 / 2).mean((1, 2, 3)))
+        diversity.append(np.mean([np.square(each) for each in pairs], 0).sum((1, 2, 3)))
     assert_row(result.rows[0], "crps", np.array(crps))
+    assert_row(result.rows[0], "crps-plain", np.array(plain))
     assert_row(result.rows[0], "spread", np.array(spread))
+    assert_row(result.rows[0], "diversity", np.array(diversity))
     assert "crps" not in row(result, "copy-last").values
 
 

@@ -12,12 +12,13 @@ from framecast.config import to_json
 from framecast.data.arrays import Arrays
 from framecast.digest import of_json
 from framecast.errors import ConfigError
+from framecast.evaluation.ensemble import CRPS, CRPS_PLAIN, DIVERSITY, SPREAD
 from framecast.evaluation.events import EVENTS, EventScores
 from framecast.evaluation.metrics import SETS, Metric, MetricSet, evaluate_frames, omitted
 from framecast.evaluation.metrics.evaluate import NETWORKS
 from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.result import MetricInfo
-from framecast.evaluation.scoring import CRPS, SPREAD, FrameScores
+from framecast.evaluation.scoring import FrameScores
 from framecast.registry import suggest
 
 SHARPNESS = "gradient-energy-ratio"
@@ -36,10 +37,22 @@ DIAGNOSTICS: Mapping[str, MetricInfo] = {
         "CRPS",
         "",
         False,
-        {"variant": "E|X - y| - E|X - X'|/2, mean per pixel, pairs of samples", "clip": True},
+        {"variant": "fair: E|X - y| - E|X - X'|/2, X' another sample, per pixel", "clip": True},
+    ),
+    CRPS_PLAIN: MetricInfo(
+        "CRPS (plain)",
+        "",
+        False,
+        {"variant": "E|X - y| - E|X - X'|/2, X' any sample, per pixel", "clip": True},
     ),
     SPREAD: MetricInfo(
-        "spread", "", None, {"variant": "E|X - X'|, mean per pixel, pairs of samples", "clip": True}
+        "spread", "", None, {"variant": "E|X - X'|, X' another sample, per pixel", "clip": True}
+    ),
+    DIVERSITY: MetricInfo(
+        "diversity (MSE, sum per frame)",
+        "",
+        None,
+        {"variant": "E(X - X')^2, X' another sample, sum per frame", "clip": True},
     ),
 }
 
@@ -93,6 +106,22 @@ class Columns:
             values[EVENTS] = self.events.count(frame.clamp(0, 1), truth, missing)
         return values
 
+    def apart(
+        self, frame: Float[Tensor, "s b c h w"], other: Float[Tensor, "s b c h w"]
+    ) -> FrameScores:
+        """LPIPS between unclipped samples, `s b`, where the set has it and it can be computed."""
+        metrics = self._perceptual
+        if not metrics.metrics:
+            return {}
+        values = evaluate_frames(metrics, frame, other.clamp(0, 1), weights=self.weights)
+        return {f"{DIVERSITY}-{key}": value for key, value in values.items()}
+
+    @property
+    def _perceptual(self) -> MetricSet:
+        """The metrics of the set that compare features of a network, as far as it is there."""
+        metrics = tuple(metric for metric in self.computed if metric.needs_weights is not None)
+        return MetricSet(self.metric_set.name, metrics)
+
     @property
     def computed(self) -> tuple[Metric, ...]:
         """The metrics of the set that can be computed."""
@@ -106,8 +135,9 @@ class Columns:
     def infos(self, several: bool) -> dict[str, MetricInfo]:
         """What each column is; with `several` samples there are more."""
         infos = {metric.key: _info(metric) for metric in self.computed}
-        diagnostics = (SHARPNESS, CRPS, SPREAD) if several else (SHARPNESS,)
-        infos |= {key: DIAGNOSTICS[key] for key in diagnostics}
+        infos |= DIAGNOSTICS if several else {SHARPNESS: DIAGNOSTICS[SHARPNESS]}
+        if several:
+            infos |= {f"{DIVERSITY}-{m.key}": _diversity_info(m) for m in self._perceptual.metrics}
         return infos | (self.events.infos() if self.events is not None else {})
 
     def protocol_hash(self, protocol: Protocol) -> str:
@@ -159,3 +189,12 @@ def _info(metric: Metric) -> MetricInfo:
         "needs_weights": metric.needs_weights,
     }
     return MetricInfo(metric.label, metric.unit, metric.higher_is_better, definition)
+
+
+def _diversity_info(metric: Metric) -> MetricInfo:
+    definition = {
+        "variant": f"{metric.variant} of samples 0 and 1, 2 and 3, ...; mean over pairs",
+        "factor": metric.factor,
+        "needs_weights": metric.needs_weights,
+    }
+    return MetricInfo(f"diversity ({metric.label})", metric.unit, None, definition)

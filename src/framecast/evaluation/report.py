@@ -9,6 +9,7 @@ from framecast.evaluation.result import CodecInfo, Interval, Result, Row
 
 Published = Mapping[str, Mapping[str, float]]
 """Figures of papers: by name of the line, then by metric."""
+_BEYOND = " (*: so few samples do not resolve it)"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def _notes(result: Result) -> list[str]:
         notes.append(f"{what} are corrupted ({words}), and scores are against clean ones")
     if result.codec is not None:
         notes += _codec_notes(result.codec)
+    notes += _sample_notes(result)
     if not result.complete:
         used, there = result.data.sequences, result.data.available
         notes.append(
@@ -115,9 +117,35 @@ def _how(result: Result) -> str:
     best_by = " and ".join(result.protocol["best_by"])
     return {
         "single": "one future per sequence",
-        "mean": f"mean of {samples} samples",
+        "mean": f"mean score of {samples} samples",
         "best-of": f"best of {samples} samples by {best_by}, each for itself; else their mean",
     }[result.protocol["reduce"]]
+
+
+def _sample_notes(result: Result) -> list[str]:
+    """How the lines that reduce samples are to be read, and whether samples are calibrated."""
+    if (result.protocol.get("samples") or 1) == 1:
+        return []
+    spread = result.rows[0].values.get("spread")
+    if spread is not None and spread.mean == 0:
+        return ["all samples are equal: the model predicts one future"]
+    notes = [
+        "best of N: each metric of the sample that is best by it, ranked by the mean over frames; "
+        "mean score of N: the mean of the samples' scores; mean frame of N: the score of the "
+        "samples' mean, pixel by pixel; always the first N samples"
+    ]
+    if (found := result.calibration) is not None:
+        shares = ", ".join(
+            f"{100 * (each.share.mean or 0):.0f} %{'' if each.resolved else '*'} in the middle "
+            f"{100 * each.level:.0f} %"
+            for each in found.coverage
+        )
+        beyond = "" if all(each.resolved for each in found.coverage) else _BEYOND
+        notes.append(
+            f"calibration: of the values, {shares} of the predicted distribution{beyond}; left "
+            f"out are {100 * found.certain:.1f} % of values, where all samples equal the truth"
+        )
+    return notes
 
 
 def _codec_notes(codec: CodecInfo) -> list[str]:

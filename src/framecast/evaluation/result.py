@@ -7,7 +7,8 @@ from typing import Any, Literal
 from framecast.config import Config
 from framecast.evaluation.statistics import Comparison, Summary
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+"""Since 2: `Row.samples`, `Result.calibration`. Older results are read, without them."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,13 @@ class Row(Config):
     name: str
     """What predicts, and how samples were reduced where that is not as the protocol says."""
     role: Literal["model", "reduction", "baseline"]
-    """The evaluated model; its samples reduced the other way; or a baseline."""
+    """The evaluated model; its samples reduced in other ways; or a baseline."""
     values: dict[str, Interval]
     """Mean over frames and sequences, by metric."""
     curves: dict[str, list[Interval]]
     """Mean over sequences for each scored frame, by metric."""
+    samples: int | None = None
+    """Of a reduction, how many samples it is made of: the first so many."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,39 @@ class CodecInfo(Config):
 
 
 @dataclass(frozen=True)
+class Coverage(Config):
+    """How often the truth lies inside a central interval of the predicted distribution."""
+
+    level: float
+    """How much of the distribution the interval holds, in (0, 1)."""
+    share: Interval
+    """Of the counted values, those inside, in [0, 1]; equal to `level` where calibrated. Its
+    interval is from a bootstrap over sequences."""
+    frames: list[float | None]
+    """The share of each predicted frame; None where no value of it is counted."""
+    resolved: bool
+    """Whether the interval ends among the samples; else it reaches beyond the outermost ones, and
+    the share says little."""
+
+
+@dataclass(frozen=True)
+class CalibrationInfo(Config):
+    """Whether the truth falls among the samples as one more sample would."""
+
+    samples: int
+    """How many samples there are of each sequence."""
+    histogram: list[float]
+    """Shares of the counted values by rank among the samples, `samples` + 1 of them; all equal
+    where calibrated. High ends: samples scatter too little; a high middle: too much."""
+    coverage: list[Coverage]
+    """Central intervals."""
+    certain: float
+    """Share of values left out because all samples and the truth are equal."""
+    step: float
+    """Values that round to the same multiple of it are equal."""
+
+
+@dataclass(frozen=True)
 class RunInfo(Config):
     """How it was computed."""
 
@@ -196,6 +232,8 @@ class Result(Config):
     reconstructions, which are not compared with it."""
     codec: CodecInfo | None = None
     """What the frames were coded into, where they were encoded and decoded."""
+    calibration: CalibrationInfo | None = None
+    """Of the samples, where there are several that differ."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,8 @@
-"""Folders of results: results.json, curves.csv, scores.npz, two pictures; written in one step."""
+"""Folders of results: results.json, curves.csv, scores.npz, pictures; written in one step.
+
+The pictures are curves and a strip; of several samples also how scores change with their number,
+and how they are calibrated.
+"""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -10,12 +14,18 @@ import numpy as np
 from framecast.atomic import NewFolder
 from framecast.config import dump, from_json, parse
 from framecast.errors import FolderError
-from framecast.evaluation.drawing import draw_curves, draw_strips
+from framecast.evaluation.drawing import (
+    draw_calibration,
+    draw_curves,
+    draw_samples,
+    draw_strips,
+)
 from framecast.evaluation.result import FORMAT_VERSION, Result
 from framecast.evaluation.strips import Strip
 
 RESULTS, CURVES, SCORES = "results.json", "curves.csv", "scores.npz"
 CURVES_PICTURE, STRIP_PICTURE = "curves.png", "strip.png"
+SAMPLES_PICTURE, CALIBRATION_PICTURE = "samples.png", "calibration.png"
 
 
 def read(folder: Path) -> Result:
@@ -102,6 +112,10 @@ def write(
             np.savez_compressed(draft / SCORES, **arrays)
             draw_curves(result, draft / CURVES_PICTURE)
             draw_strips(result, strips, draft / STRIP_PICTURE)
+            if len({row.samples for row in result.rows if row.samples}) > 1:
+                draw_samples(result, draft / SAMPLES_PICTURE)
+            if result.calibration is not None:
+                draw_calibration(result, result.calibration, draft / CALIBRATION_PICTURE)
     except OSError as error:
         raise FolderError(f"cannot write {folder}: {error.strerror or error}") from None
 
@@ -116,3 +130,9 @@ def _write_curves(path: Path, result: Result) -> None:
                     mean = "inf" if point.infinite else point.mean
                     bounds = [point.low, point.high]
                     table.writerow([row.name, metric, frame, mean, *bounds, result.data.sequences])
+        for covered in result.calibration.coverage if result.calibration else ():
+            name = f"coverage-{covered.level:g}"
+            for frame, share in enumerate(covered.frames, start=1):
+                ends = [None, None]
+                line = [result.rows[0].name, name, frame, share, *ends, result.data.sequences]
+                table.writerow(line)

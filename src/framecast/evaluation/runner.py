@@ -5,7 +5,7 @@ prediction and a reconstruction fill in their own way.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from torch import Tensor
 
 from framecast.codec import Codec
 from framecast.evaluation import results_folder
+from framecast.evaluation.calibration import Calibration
+from framecast.evaluation.ensemble import SPREAD
 from framecast.evaluation.events import EVENTS
 from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.reconstruction import CodeTally, reconstruct
-from framecast.evaluation.reduction import otherwise, reduced
+from framecast.evaluation.reduction import others, reduced
 from framecast.evaluation.result import Difference, Result
 from framecast.evaluation.scoring import Futures, Keep, score_frames, score_model, score_still
 from framecast.evaluation.statistics import paired_bootstrap
@@ -113,10 +115,11 @@ class _Run:
     def __post_init__(self) -> None:
         protocol, kind = self.task.protocol, self.task.model.config.type
         self.model = Tally(kind, "model")
-        self.other: Tally | None = None
-        if self.task.several:
-            how = "mean" if protocol.reduce == "best-of" else "best"
-            self.other = Tally(f"{kind}, {how} of {protocol.samples}", "reduction")
+        self.reductions = {
+            each: Tally(f"{kind}, {each.name}", "reduction", each.count)
+            for each in others(protocol)
+        }
+        self.calibration = Calibration()
         self.codes: CodeTally | None = None
         names = [COPY_LAST, CONTEXT_MEAN]
         if protocol.task == "reconstruct":
@@ -126,9 +129,15 @@ class _Run:
 
     @property
     def tallies(self) -> list[Tally]:
-        """The lines of the result, in its order."""
-        some = (self.model, self.other, *self.baselines.values())
-        return [tally for tally in some if tally is not None]
+        """The lines of the result, in its order; equal samples are reduced in one way only."""
+        reductions = self.reductions.values() if self.samples_differ else ()
+        return [self.model, *reductions, *self.baselines.values()]
+
+    @property
+    def samples_differ(self) -> bool:
+        """Whether there are several samples, and not all are equal."""
+        spread = self.model.each().get(SPREAD)
+        return spread is not None and bool((spread != 0).any())
 
     def add(self, batch: Batch) -> None:
         """Predict or reconstruct a batch, and score it."""
@@ -158,6 +167,8 @@ class _Run:
             batch.context,
             batch.truth,
             task.columns,
+            apart=task.columns.apart,
+            counts=sorted({each.count for each in self.reductions}),
             samples=protocol.samples,
             rows=task.batch,
             seed=task.seed,
@@ -165,9 +176,12 @@ class _Run:
             options=task.options,
             keep=keep,
         )
-        if self.other is not None:
-            scores = {k: v for k, v in futures.scores.items() if k != EVENTS}
-            self.other.add(otherwise(scores, protocol, task.columns.directions))
+        scores = _without_events(futures.scores)
+        means = {count: _without_events(each) for count, each in futures.mean_frames.items()}
+        for reduction, tally in self.reductions.items():
+            tally.add(reduction(scores, means, task.columns.directions))
+        if futures.ranks:
+            self.calibration.add(futures.ranks)
         return futures
 
     def _still(self, batch: Batch) -> dict[str, Float[Tensor, "b t c h w"]]:
@@ -193,7 +207,7 @@ class _Run:
         counts = scores.pop(EVENTS, None)
         values = reduced(scores, self.task.protocol, self.task.columns.directions)
         events = None if counts is None else counts.sum(0)
-        tally.add({**values, **futures.ensemble}, events)
+        tally.add({**values, **futures.together}, events)
 
     def scores(self) -> dict[str, np.ndarray]:
         """The mean over time of each sequence, by `ROW/METRIC`; the model's row is `model`."""
@@ -218,6 +232,7 @@ class _Run:
             rows=[tally.row(task.columns.events, task.seed) for tally in self.tallies],
             against_copy_last=self._compared(),
             codec=None if self.codes is None else self.codes.info(),
+            calibration=self.calibration.info(task.seed) if self.samples_differ else None,
         )
 
     def _compared(self) -> dict[str, Difference]:
@@ -230,3 +245,8 @@ class _Run:
             if np.isfinite(pair).all():
                 found[metric.key] = Difference.of(paired_bootstrap(*pair, seed=self.task.seed))
         return found
+
+
+def _without_events(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Scores without counts, which are added up for the protocol's own reduction alone."""
+    return {key: value for key, value in scores.items() if key != EVENTS}

@@ -1,17 +1,12 @@
 """Scores of predicted futures, frame by frame as they come: frames are seen once and let go.
 
-Where there are several samples, `crps` is the continuous ranked probability score of a pixel, a
-mean over pixels: E|X − y| − ½ E|X − X′|, in units of the frames' range [0, 1]; lower is better. The
-second term is estimated without bias from the disjoint pairs of samples (0, 1), (2, 3), …, whose
-mean absolute difference E|X − X′| is `spread`. Predictions are clipped to [0, 1].
-
-Reference: Gneiting & Raftery, Strictly Proper Scoring Rules, Prediction, and Estimation (2007),
-    equation 21.
+Where there are several samples that differ, they are put aside until all are there, for what they
+say only together: see `ensemble`.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 import torch
@@ -19,6 +14,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from framecast.clip import Clip
+from framecast.evaluation.calibration import Ranks
+from framecast.evaluation.ensemble import DIAGNOSTICS, Ensemble
 from framecast.model import Model, Options, Step
 
 FrameScores = dict[str, Tensor]
@@ -26,8 +23,8 @@ Score = Callable[[Tensor, Tensor, Tensor | None], FrameScores]
 """Compares unclipped frames with true ones, both `s b c h w`, given the pixels that are missing
 from the truth: `s b` values by key, or more axes."""
 
-CRPS = "crps"
-SPREAD = "spread"
+Apart = Callable[[Tensor, Tensor], FrameScores]
+"""How far two samples are apart, both `s b c h w` and unclipped: `s b` values by key."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,12 @@ class Futures:
 
     scores: dict[str, Shaped[Tensor, "s b t *rest"]]
     """By key, on the CPU: float64, or counts."""
-    ensemble: dict[str, Float[Tensor, "b t"]] = field(default_factory=dict)
-    """`crps` and `spread`, where there are several samples."""
+    together: dict[str, Float[Tensor, "b t"]] = field(default_factory=dict)
+    """CRPS and distances of samples, where there are several."""
+    mean_frames: dict[int, dict[str, Float[Tensor, "b t"]]] = field(default_factory=dict)
+    """Scores of the mean of the first so many samples, by their number."""
+    ranks: tuple[Ranks, ...] = ()
+    """Of the true values among the samples, frame by frame."""
     kept: Float[Tensor, "k t2 c h w"] | None = None
     """Frames of sample 0 that pictures show, clipped; None where none were asked for."""
     seconds: float = 0.0
@@ -58,6 +59,8 @@ def score_model(
     truth: Clip,
     score: Score,
     *,
+    apart: Apart,
+    counts: Sequence[int],
     samples: int | None,
     rows: int,
     seed: int,
@@ -72,6 +75,8 @@ def score_model(
         context: Observed frames, `b t c h w`.
         truth: The frames that follow.
         score: What is measured.
+        apart: How far two samples are apart, besides what is always measured.
+        counts: Numbers of samples whose mean frame is scored, where there are several samples.
         samples: Futures per sequence; None for the point prediction.
         rows: Most futures (sequence × sample) that are predicted at a time, where samples can be
             split; portions are even, so that pairs of samples stay together.
@@ -80,6 +85,8 @@ def score_model(
         options: The model's own options.
         keep: Frames of sample 0 to hand back.
     """
+    several = (samples or 1) > 1
+    ensemble = Ensemble(samples or 1, truth.frames.shape) if several else None
     portions = []
     for first, count in _portions(samples, rows // len(sequences)):
         steps = model.stream(
@@ -91,8 +98,11 @@ def score_model(
             options=options,
             first_sample=first,
         )
-        portions.append(_score(steps, truth, score, keep if first == 0 else Keep((), ())))
-    return _joined(portions)
+        shown = keep if first == 0 else Keep((), ())
+        aside = None if ensemble is None else _Aside(ensemble, first, apart)
+        portions.append(_score(steps, truth, score, shown, aside))
+    futures = _joined(portions)
+    return futures if ensemble is None else _with_ensemble(futures, ensemble, truth, score, counts)
 
 
 def score_still(frame: Float[Tensor, "b c h w"], truth: Clip, score: Score, keep: Keep) -> Futures:
@@ -117,23 +127,44 @@ def _portions(samples: int | None, most: int) -> Iterator[tuple[int, int | None]
         yield first, min(size, samples - first)
 
 
+@dataclass(frozen=True)
+class _Aside:
+    """Where a portion of samples is put, and how pairs of them are compared."""
+
+    ensemble: Ensemble
+    first: int
+    apart: Apart
+
+    def take(self, number: int, frame: Tensor) -> FrameScores:
+        """Put a frame aside and compare its samples 0 and 1, 2 and 3 …"""
+        self.ensemble.put(number, self.first, frame.clamp(0, 1))
+        even = len(frame) - len(frame) % 2
+        if not even:
+            return {}
+        values = self.apart(frame[0:even:2], frame[1:even:2])
+        return {key: value.double().cpu() for key, value in values.items()}
+
+
 @dataclass
 class _Portion:
     scores: list[FrameScores] = field(default_factory=list)
-    distances: list[Tensor] = field(default_factory=list)  # to the truth, s b of each frame
-    differences: list[Tensor] = field(default_factory=list)  # within pairs, s//2 b of each frame
+    pairs: list[FrameScores] = field(default_factory=list)  # s//2 b of each frame
     kept: list[Tensor] = field(default_factory=list)
     seconds: float = 0.0
 
 
-def _score(steps: Iterable[Step], truth: Clip, score: Score, keep: Keep) -> _Portion:
+def _score(
+    steps: Iterable[Step], truth: Clip, score: Score, keep: Keep, aside: _Aside | None = None
+) -> _Portion:
     portion, begun = _Portion(), time.perf_counter()
     for number, step in enumerate(steps):
         if step.frame.is_cuda:
             torch.cuda.synchronize(step.frame.device)
         portion.seconds += time.perf_counter() - begun
-        missing = None if truth.missing is None else truth.missing[:, number]
-        _add(portion, step.frame.float(), truth.frames[:, number], missing, score)
+        frame = step.frame.float()
+        portion.scores.append(_scored(frame, *_true(truth, number), score))
+        if aside is not None:
+            portion.pairs.append(aside.take(number, frame))
         if number in keep.frames and keep.sequences:
             shown = step.frame[0, list(keep.sequences)].float().clamp(0, 1)
             portion.kept.append(shown.cpu())
@@ -141,21 +172,17 @@ def _score(steps: Iterable[Step], truth: Clip, score: Score, keep: Keep) -> _Por
     return portion
 
 
-def _add(
-    portion: _Portion, frame: Tensor, truth: Tensor, missing: Tensor | None, score: Score
-) -> None:
-    samples = len(frame)
+def _true(truth: Clip, number: int) -> tuple[Tensor, Tensor | None]:
+    """A true frame, and which of its values are not known."""
+    return truth.frames[:, number], None if truth.missing is None else truth.missing[:, number]
+
+
+def _scored(frame: Tensor, truth: Tensor, missing: Tensor | None, score: Score) -> FrameScores:
     # a model whose samples are all equal expands one of them: there is one future to score
     distinct = frame[:1] if frame.stride(0) == 0 else frame
     target = truth.expand(len(distinct), *truth.shape)
     values = score(distinct, target, None if missing is None else missing.expand_as(target))
-    clipped = distinct.clamp(0, 1)
-    distances = (clipped - target).abs().flatten(2).mean(2)
-    pairs = clipped.expand(samples, *clipped.shape[1:])
-    differences = (pairs[0 : samples - 1 : 2] - pairs[1::2]).abs().flatten(2).mean(2)
-    portion.scores.append({key: _spread_out(value, samples) for key, value in values.items()})
-    portion.distances.append(_spread_out(distances, samples))
-    portion.differences.append(differences.double().cpu())
+    return {key: _spread_out(value, len(frame)) for key, value in values.items()}
 
 
 def _spread_out(values: Tensor, samples: int) -> Tensor:
@@ -164,25 +191,47 @@ def _spread_out(values: Tensor, samples: int) -> Tensor:
 
 
 def _joined(portions: Sequence[_Portion]) -> Futures:
-    stacked = [
-        {key: torch.stack([frame[key] for frame in portion.scores], 2) for key in portion.scores[0]}
-        for portion in portions
-    ]
-    scores = {key: torch.cat([portion[key] for portion in stacked]) for key in stacked[0]}
+    scores = _over_portions([portion.scores for portion in portions])
+    pairs = _over_portions([p.pairs for p in portions if p.pairs and p.pairs[0]])
     kept = portions[0].kept
     return Futures(
         scores,
-        _ensemble(portions),
-        torch.stack(kept, 1) if kept else None,
-        sum(portion.seconds for portion in portions),
+        {key: value.mean(0) for key, value in pairs.items()},
+        kept=torch.stack(kept, 1) if kept else None,
+        seconds=sum(portion.seconds for portion in portions),
     )
 
 
-def _ensemble(portions: Sequence[_Portion]) -> dict[str, Tensor]:
-    """CRPS and spread from sums over samples: no two portions are ever compared."""
-    distances = torch.cat([torch.stack(portion.distances, 2) for portion in portions])
-    if len(distances) < 2:
-        return {}
-    differences = torch.cat([torch.stack(portion.differences, 2) for portion in portions])
-    spread = differences.mean(0)
-    return {CRPS: distances.mean(0) - spread / 2, SPREAD: spread}
+def _over_portions(portions: Sequence[Sequence[FrameScores]]) -> dict[str, Tensor]:
+    """Values `s b t` by key, from `s b` of every frame of every portion."""
+    return {
+        key: torch.cat([torch.stack([frame[key] for frame in frames], 2) for frames in portions])
+        for key in (portions[0][0] if portions else ())
+    }
+
+
+def _with_ensemble(
+    futures: Futures, ensemble: Ensemble, truth: Clip, score: Score, counts: Sequence[int]
+) -> Futures:
+    """Add what the samples say together."""
+    together: dict[str, list[Tensor]] = {key: [] for key in DIAGNOSTICS}
+    means: dict[int, list[FrameScores]] = {count: [] for count in counts}
+    ranks = []
+    for number in range(truth.length):
+        frame, missing = _true(truth, number)
+        found = ensemble.frame(number, frame, missing, counts)
+        ranks.append(found.ranks)
+        for key, value in found.values.items():
+            together[key].append(value)
+        for count, mean in found.means.items():
+            means[count].append(_scored(mean[None].to(frame.device), frame, missing, score))
+    stacked = {key: torch.stack(values, 1) for key, values in together.items()}
+    return replace(
+        futures,
+        together={**stacked, **futures.together},
+        mean_frames={
+            count: {key: value[0] for key, value in _over_portions([frames]).items()}
+            for count, frames in means.items()
+        },
+        ranks=tuple(ranks),
+    )

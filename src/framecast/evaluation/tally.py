@@ -17,10 +17,11 @@ Role = Literal["model", "reduction", "baseline"]
 class Tally:
     """Sums per frame, and one number per sequence and metric: nothing else grows."""
 
-    def __init__(self, name: str, role: Role) -> None:
-        """Begin with nothing."""
+    def __init__(self, name: str, role: Role, samples: int | None = None) -> None:
+        """Begin with nothing; `samples` is how many a reduction is made of."""
         self.name = name
         self.role: Role = role
+        self.samples = samples
         self._frames, self._whole = Accumulator(), Accumulator()
         self._each: dict[str, list[np.ndarray]] = defaultdict(list)
         self._events: list[np.ndarray] = []
@@ -56,4 +57,4 @@ class Tally:
         if events is not None and self._event_frames is not None:
             values |= events.values(np.concatenate(self._events), seed)
             curves |= events.curves(self._event_frames)
-        return Row(self.name, self.role, values, curves)
+        return Row(self.name, self.role, values, curves, self.samples)
