@@ -1,5 +1,8 @@
 """The models that come with the package."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from framecast import registry
@@ -8,7 +11,9 @@ from framecast.clip import collate
 from framecast.codec import Codec
 from framecast.data.moving_digits import MovingDigits
 from framecast.model import load
+from framecast.video import read
 
+DATA = os.environ.get("FRAMECAST_DATA")
 MOST_BYTES = 6_000_000
 SHIPPED = registry.shipped()
 ERRORS = {"convlstm/moving-mnist-small": 0.5, "s-hr-vqvae/moving-mnist": 0.75}
@@ -50,3 +55,14 @@ def test_the_shipped_codec_keeps_digits():
     clip = collate([source[(0, index)] for index in range(8)])
     decoded = model.decode(model.encode(clip)).frames
     assert (decoded - clip.frames).square().mean() < 0.1 * clip.frames.square().mean()
+
+
+@pytest.mark.skipif(DATA is None, reason="FRAMECAST_DATA is not set")
+def test_the_shipped_video_model_sees_where_things_go():
+    """On a video that it was not trained on, less squared error than copy-last's."""
+    model = load("stip/video-small")
+    path = Path(str(DATA)) / "videos" / "androidx_bear-vp9-odd-dimensions.webm"
+    frames = read(path, count=8, fps=15, size=(64, 64)).frames.unsqueeze(0)
+    predicted = model.predict(frames[:, :4], 4).frames[0]
+    errors = [(each - frames[:, 4:]).square().mean() for each in (predicted, frames[:, 3:4])]
+    assert errors[0] < 0.9 * errors[1]
