@@ -74,8 +74,9 @@ def test_data_of_ones_own_with_samples_seeds_and_options(cli, frame_folder, nois
 
 VIDEOS = ("--data.root", "videos")
 TRAIN = (
-    *("train", "convlstm/video-folder", *VIDEOS, "--out", "runs/mine"),
-    *("--model.hidden", 2, "--data.size", 16, 16, "--context", 4, "--horizon", 2),
+    *("train", "stip/video-folder", *VIDEOS, "--out", "runs/mine"),
+    *("--model.hidden", 2, "--model.units", 2, "--data.size", 20, 20, "--data.crop", 16, 16),
+    *("--context", 4, "--horizon", 2),
     *("--workers", 0, "--stages.main.steps", 2, "--stages.main.batch", 2, "--no-progress"),
 )
 OWN = ("evaluate", "runs/mine", "--protocol", "video-folder", *VIDEOS, "--json")
@@ -96,7 +97,8 @@ def test_from_ones_own_videos_to_a_measured_predictor(cli, frame_folder) -> None
     assert protocol["data"]["stride"] is None, "test clips do not overlap"
     assert result["data"]["sequences"] == 2
     (note,) = result["notes"]
-    lengths, data = "context 4, horizon 2", "data.size [16, 16], data.most_windows 50"
+    lengths = "context 4, horizon 2"
+        data = "data.size [20, 20], data.most_windows 50, data.crop [16, 16], data.flip True"
     assert note == f"as the model was trained: {lengths}, {data}"
     assert not any("overlap" in note or "splits" in note for note in result["data"]["notes"])
     predict = ("predict", "videos/0", "--model", "runs/mine", "--horizon", 3, "--out", "future.mp4")

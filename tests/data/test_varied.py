@@ -27,7 +27,9 @@ class Places(Source):
         height, width = self.size
         row = torch.arange(height).view(1, 1, -1, 1).expand(3, 1, -1, width)
         column = torch.arange(width).view(1, 1, 1, -1).expand(3, 1, height, -1)
-        return Clip(torch.cat([row, column], 1).float() / 100, missing=(row == 2).expand(3, 2, -1, -1))
+        return Clip(
+            torch.cat([row, column], 1).float() / 100, missing=(row == 2).expand(3, 2, -1, -1)
+        )
 
     def fingerprint(self) -> str:
         return "places"

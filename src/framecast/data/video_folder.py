@@ -94,7 +94,11 @@ class VideoFolder(RecordedConfig):
         if self.crop is not None and min(self.crop) < 1:
             raise ConfigError("crop is (height, width), at least 1 pixel each")
         if self.crop and self.size and any(map(gt, self.crop, self.size)):
-            raise ConfigError(f"a crop of {self.crop} cannot be cut from frames of {self.size}")
+            (high, wide), (height, width) = self.crop, self.size
+            raise ConfigError(
+                f"a crop of {high}x{wide} cannot be cut from frames of {height}x{width}; "
+                "set a smaller data.crop, or None"
+            )
         if min(self.splits) < 0 or abs(sum(self.splits) - 1) > 1e-6:
             raise ConfigError("splits are three fractions that add up to 1")
 
