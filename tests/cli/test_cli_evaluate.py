@@ -98,7 +98,7 @@ def test_from_ones_own_videos_to_a_measured_predictor(cli, frame_folder) -> None
     assert result["data"]["sequences"] == 2
     (note,) = result["notes"]
     lengths = "context 4, horizon 2"
-        data = "data.size [20, 20], data.most_windows 50, data.crop [16, 16], data.flip True"
+    data = "data.size [20, 20], data.most_windows 50, data.crop [16, 16], data.flip True"
     assert note == f"as the model was trained: {lengths}, {data}"
     assert not any("overlap" in note or "splits" in note for note in result["data"]["notes"])
     predict = ("predict", "videos/0", "--model", "runs/mine", "--horizon", 3, "--out", "future.mp4")
