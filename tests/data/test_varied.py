@@ -108,3 +108,4 @@ def test_a_video_folder_cuts_training_clips_at_random_and_others_in_the_centre(t
     frames = whole.source("test", 4, 0)[(0, 0)].frames
     assert torch.equal(test[(0, 0)].frames, frames[..., 4:12, 8:16])
     assert test.name(0) == whole.source("test", 4, 0).name(0)
+    assert test.windows == whole.source("test", 4, 0).windows

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from framecast.clip import Clip, Key, Source
+from framecast.data.windows import Windows
 from framecast.digest import of_json
 from framecast.errors import DataError
 from framecast.noise import mix
@@ -74,6 +75,11 @@ class VariedClips(Source):
     def notes(self) -> tuple[str, ...]:
         """What the clips' source says."""
         return self.clips.notes()
+
+    @property
+    def windows(self) -> Windows | None:
+        """The windows of videos that the clips are, if they are: whether they overlap."""
+        return getattr(self.clips, "windows", None)
 
     def _place(self, axis: str, key: Key, spare: int) -> int:
         """Where the part begins: anywhere, or in the middle."""
