@@ -49,6 +49,36 @@ def test_a_sheet_shows_context_left_and_samples_right():
     assert pixels(sheet)[0].min() == 255
 
 
+def test_a_sheet_shows_below_the_samples_where_they_scatter():
+    """Dark where they agree, bright where they differ most, under the predicted frames alone."""
+    context, samples = torch.zeros(2, 1, 64, 64), torch.zeros(3, 2, 1, 64, 64)
+    scatter = torch.zeros(2, 64, 64)
+    scatter[1, :32] = 0.4
+    plain = pictures.contact_sheet(context, samples)
+    sheet = pictures.contact_sheet(context, samples, deviation=scatter)
+    dark, bright = (68, 1, 84), (253, 231, 36)  # the ends of viridis
+    many, where = area(sheet, dark)
+    few, right = area(sheet, bright)
+    assert (many, few) == (3 * 192**2 // 2, 192**2 // 2)
+    assert where[0] > sheet.width / 2
+    assert right[0] - where[0] > 192
+    assert sheet.height > plain.height + 192
+    nothing = pictures.contact_sheet(context, samples, deviation=torch.zeros(2, 64, 64))
+    assert np.array_equal(pixels(nothing), pixels(plain))
+
+
+def test_each_note_has_a_line_of_its_own():
+    frames = torch.zeros(2, 1, 64, 64)
+    many = frames.expand(pictures.MOST_SAMPLES + 1, -1, -1, -1, -1)
+    one, two = (
+        pictures.contact_sheet(frames, many, deviation=each)
+        for each in (None, torch.ones(2, 64, 64))
+    )
+    fewer = pictures.contact_sheet(frames, many[:-1], deviation=torch.ones(2, 64, 64))
+    assert two.height - fewer.height == 20
+    assert two.height > one.height
+
+
 def test_small_frames_are_enlarged_in_whole_pixels():
     frame = torch.rand(1, 1, 8, 8)
     sheet = pixels(pictures.contact_sheet(frame, frame[None]))

@@ -96,6 +96,24 @@ class _Grid:
     fps: float | int | None = None
 
 
+@dataclass(frozen=True)
+class _Scatter:
+    """How far samples scatter, in colours."""
+
+    frames: Float[Tensor, "u 3 h w"]
+    note: str
+    label: str = "uncertainty"
+
+    @staticmethod
+    def of(deviation: Float[Tensor, "u h w"]) -> "_Scatter":
+        most = float(deviation.max())
+        colours = np.stack([_coloured(_array(frame), (0.0, most)) for frame in deviation])
+        return _Scatter(
+            torch.from_numpy(colours).movedim(-1, 1) / 255,
+            f"uncertainty: 0 (dark) to {most:.2g} (bright), standard deviation of samples",
+        )
+
+
 def spread(total: int, most: int) -> list[int]:
     """At most so many numbers below a total, evenly: the first and, of several, the last too."""
     shown = min(total, most)
@@ -107,6 +125,7 @@ def contact_sheet(
     samples: Float[Tensor, "s u c h w"],
     truth: Float[Tensor, "v c h w"] | None = None,
     *,
+    deviation: Float[Tensor, "u h w"] | None = None,
     title: str = "",
     labels: Sequence[str] | None = None,
     first: int = 0,
@@ -122,6 +141,8 @@ def contact_sheet(
         context: the observed frames, in [0, 1].
         samples: the predicted futures.
         truth: what really followed, as far as it is known.
+        deviation: how far the samples scatter in each pixel, for a last row in colours from 0 to
+            the largest value; None, or zero everywhere, for no such row.
         title: a line above all.
         labels: names of the samples' rows; "sample 1" … where None.
         first: number of the first context frame in its video.
@@ -139,7 +160,9 @@ def contact_sheet(
     futures = [] if truth is None else [("truth", truth)]
     futures += list(zip(labels, shown, strict=False))
     seen, ahead = len(context), samples.shape[1]
-    size, columns = _layout(context[0], seen + ahead, [label for label, _ in futures])
+    scatter = None if deviation is None or not deviation.any() else _Scatter.of(deviation)
+    names = [label for label, _ in futures] + ([scatter.label] if scatter else [])
+    size, columns = _layout(context[0], seen + ahead, names)
     left = _picked(seen, _share(seen, ahead, columns))
     right = _picked(ahead, columns - len(left))
     rows = []
@@ -147,6 +170,9 @@ def contact_sheet(
         frames = [_sized(context[n], size) if number == 0 else None for n in left]
         frames += [_sized(future[n], size) if n < len(future) else None for n in right]
         rows.append(_Row(label, frames))
+    if scatter:
+        colours = [_sized(scatter.frames[n], size) for n in right]
+        rows.append(_Row(scatter.label, [*[None for _ in left], *colours]))
     before, after = kept or (range(seen), range(seen, seen + ahead))
     context_title = _counted("context", left, before[-1] + 1)
     future_title = _counted("prediction", right, after[-1] - before[-1])
@@ -155,6 +181,7 @@ def contact_sheet(
         _Group(future_title, [first + after[n] for n in right], _PREDICTION),
     ]
     notes = [f"{len(shown)} of {len(samples)} samples"] if len(shown) < len(samples) else []
+    notes += [scatter.note] if scatter else []
     return _drawn(_Grid(rows, groups, size, title, notes, fps))
 
 
@@ -471,7 +498,7 @@ def _drawn(grid: _Grid) -> Image.Image:
     headed = any(group.title for group in grid.groups)
     frames_top = top + (28 if headed else 0) + (36 if grid.fps else 18)
     bottom = frames_top + len(grid.rows) * (tall + _GAP) - _GAP
-    size = (lefts[-1][-1] + wide + _MARGIN, bottom + _MARGIN + (20 if grid.notes else 0))
+    size = (lefts[-1][-1] + wide + _MARGIN, bottom + _MARGIN + 20 * len(grid.notes))
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)
     if grid.title:
@@ -491,8 +518,9 @@ def _drawn(grid: _Grid) -> Image.Image:
         for x, frame in zip(places, row.frames, strict=True):
             if frame is not None:
                 image.paste(Image.fromarray(frame), (x, y))
-    for note in grid.notes:
-        draw.text((places[0], bottom + 10), note, _FAINT, small)
+    for line, note in enumerate(grid.notes):
+        text = _shortened(note, small, size[0] - places[0])
+        draw.text((places[0], bottom + 10 + 20 * line), text, _FAINT, small)
     return image
 
 

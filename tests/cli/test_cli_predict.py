@@ -118,6 +118,20 @@ def test_samples_get_folders_and_seeds_decide_them(cli, frame_folder, noisy: str
     assert not np.array_equal(drawn["a"][0], drawn["a"][1])
 
 
+def test_samples_that_scatter_are_shown_and_told(cli, frame_folder, noisy: str) -> None:
+    base = ("predict", frame_folder(), "--model", noisy, "--horizon", 2, "--samples")
+    ran = cli(*base, 6, "-o", "six")
+    assert "samples differ by" in ran.out
+    drawn = np.stack([images(Path("six") / f"sample-{n}")[-2:] for n in range(1, 7)]) / 255
+    expected = drawn.std(0, ddof=1).mean((1, 2, 3))
+    found = cli(*base, 6, "-o", "six", "--json").json["results"][0]["deviation"]
+    assert found == pytest.approx(expected, abs=2e-3)
+    for name, extra in (("equal", (6, "--option", "strength=0")), ("one", (1,))):
+        assert "samples differ" not in cli(*base, *extra, "-o", name).out
+        document = cli(*base, *extra, "-o", name, "--json").json
+        assert document["results"][0]["deviation"] == []
+
+
 def test_samples_stand_side_by_side_in_a_video(cli, frame_folder, noisy: str) -> None:
     options = ("--model", noisy, "--samples", 3, "-o", "r.gif", "--horizon", 1)
     assert cli("predict", frame_folder(), *options).code == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framecast import pictures
-from framecast.cli.sheet import COLUMNS, SIDE, Sheet
+from framecast.cli.sheet import COLUMNS, SIDE, Sheet, deviation
 
 
 @pytest.fixture
@@ -59,3 +59,32 @@ def test_truth_is_kept_as_far_as_it_goes(tmp_path, drawn) -> None:
 def test_large_frames_are_made_smaller(tmp_path, drawn) -> None:
     _filled(1, 1, known=1, size=(100, 1000)).save(tmp_path / "s.png", "", 0, 10.0)
     assert drawn["tensors"][0].shape[-2:] == (26, SIDE)
+
+
+def test_the_scatter_of_samples_in_each_pixel() -> None:
+    random = torch.Generator().manual_seed(0)
+    samples = torch.rand(5, 3, 2, 4, generator=random)
+    expected = samples.double().numpy().std(0, ddof=1).mean(0)
+    torch.testing.assert_close(deviation(samples).double(), torch.from_numpy(expected))
+    assert not deviation(samples[:1]).any()
+    assert not deviation(samples[:1].repeat(5, 1, 1, 1)).any()
+
+
+@pytest.mark.parametrize("differ", [True, False])
+def test_the_sheet_gets_the_scatter_of_the_frames_that_it_shows(
+    tmp_path, drawn, differ: bool
+) -> None:
+    """Frame n scatters by n / 100 in its left half alone; every second frame is shown."""
+    sheet = Sheet(1, 2 * COLUMNS - 1)
+    sheet.observe(torch.zeros(1, 4, 6))
+    for step in range(2 * COLUMNS - 1):
+        samples = torch.zeros(2, 1, 4, 6)
+        if differ:
+            samples[0, :, :, :3] = step / 100 * 2**0.5
+        sheet.predict(samples, None)
+    sheet.save(tmp_path / "s.png", "", 0, 10.0)
+    found = drawn["named"]["deviation"]
+    assert found.shape == (COLUMNS, 4, 6)
+    expected = torch.arange(COLUMNS) * 2 / 100 if differ else torch.zeros(COLUMNS)
+    torch.testing.assert_close(found[:, 0, 0], expected)
+    assert not found[:, :, 3:].any()

@@ -1,7 +1,7 @@
 """A prediction for one video, written as it comes: the video, and a contact sheet beside it."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framecast.cli.footage import Footage
-from framecast.cli.sheet import Sheet
+from framecast.cli.sheet import Sheet, deviation
 from framecast.cli.terminal import Advance
 from framecast.errors import FramecastError, VideoError
 from framecast.evaluation.metrics import pixel
@@ -73,6 +73,9 @@ class Outcome:
     errors: Errors | None
     """None where the video ends with the context."""
     notes: tuple[str, ...]
+    deviation: tuple[float, ...] = ()
+    """Standard deviation of the samples, a mean over the pixels and channels of each predicted
+    frame; empty where there are not several that differ."""
 
 
 def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Outcome:
@@ -92,7 +95,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
     )
     observed = context.frames[0]
     sheet = Sheet(len(observed), wish.horizon)
-    score = _Score(observed[-1])
+    score, deviations = _Score(observed[-1]), list[float]()
     with _sinks(wish, footage.fps) as sinks:
         for frame in observed:
             sheet.observe(frame)
@@ -103,6 +106,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
             sinks.write(frame, predicted=True)
             sheet.predict(frame, truth)
             score.add(frame, truth)
+            deviations.append(float(deviation(frame).mean()))
             advance(number, wish.horizon)
     sheet.save(sheet_path, _title(model, footage), footage.first, footage.fps)
     errors = score.result()
@@ -117,6 +121,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
         size=(observed.shape[-2], observed.shape[-1]),
         errors=errors,
         notes=(*footage.notes, *_truth_note(errors, wish.horizon, truths.fault), *sinks.notes),
+        deviation=tuple(deviations) if any(deviations) else (),
     )
 
 
@@ -268,6 +273,14 @@ def summary(errors: Errors) -> str:
         f"squared error per frame {errors.mse:.1f}, PSNR {errors.psnr:.2f} dB, means over "
         f"{errors.frames} frames; the last frame repeated: {errors.copy_last_mse:.1f}, "
         f"{errors.copy_last_psnr:.2f} dB"
+    )
+
+
+def scatter(deviations: Sequence[float]) -> str:
+    """One line on how far samples differ."""
+    return (
+        f"samples differ by {deviations[0]:.3g} in the first predicted frame and "
+        f"{deviations[-1]:.3g} in the last (standard deviation, mean over pixels)"
     )
 
 

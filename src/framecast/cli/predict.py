@@ -28,7 +28,7 @@ class Predict:
     Writes for each video its context followed by the predicted frames, and beside it a contact
     sheet (PNG) with time in columns, which also shows the true frames where the video goes on.
     Several samples stand side by side in the video, and in folders of their own when frames are
-    written as images.
+    written as images; the contact sheet shows below them how far they scatter in each pixel.
     """
 
     videos: Positional[tuple[Path, ...]]
@@ -212,7 +212,7 @@ def check_inputs_safe(videos: Sequence[Path], targets: Sequence[Path]) -> None:
 
 def describe(outcome: "Outcome") -> list[str]:
     """Lines on what was done and written."""
-    from framecast.cli.forecast import summary
+    from framecast.cli.forecast import scatter, summary
 
     height, width = outcome.size
     samples = f", {outcome.samples} samples" if outcome.samples else ""
@@ -223,6 +223,8 @@ def describe(outcome: "Outcome") -> list[str]:
     ]
     if outcome.errors:
         lines.append(f"  {summary(outcome.errors)}")
+    if outcome.deviation:
+        lines.append(f"  {scatter(outcome.deviation)}")
     return [*lines, *[f"  wrote {path}" for path in (*outcome.written, outcome.sheet)]]
 
 

@@ -26,6 +26,7 @@ class Sheet:
         self._seen = [0, 0]
         self._context: list[Tensor] = []
         self._samples: list[Tensor] = []
+        self._deviation: list[Tensor] = []
         self._truth: list[Tensor] = []
 
     def observe(self, frame: Float[Tensor, "c h w"]) -> None:
@@ -40,6 +41,7 @@ class Sheet:
         """Take the next predicted frame of every sample, and the true one where there is one."""
         if self._seen[1] in self._predicted:
             self._samples.append(_small(samples))
+            self._deviation.append(_small(deviation(samples)[None])[0])
             if truth is not None:
                 self._truth.append(_small(truth))
         self._seen[1] += 1
@@ -61,12 +63,23 @@ class Sheet:
             torch.stack(self._context),
             torch.stack(self._samples, 1),
             torch.stack(self._truth) if self._truth else None,
+            deviation=torch.stack(self._deviation),
             title=title,
             first=first,
             kept=(self._observed, [behind + number for number in self._predicted]),
             fps=fps,
         )
         pictures.save(sheet, path)
+
+
+def deviation(samples: Float[Tensor, "s c h w"]) -> Float[Tensor, "h w"]:
+    """Standard deviation of the samples (n − 1) in each pixel, a mean over channels.
+
+    0, not nearly 0, where samples are equal, and for a single one.
+    """
+    if len(samples) < 2 or bool((samples == samples[:1]).all()):
+        return samples.new_zeros(samples.shape[-2:])
+    return samples.std(0).mean(0)
 
 
 def _small(frames: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h2 w2"]:
