@@ -16,6 +16,10 @@ from framecast.layers.codebooks import initialise
 from framecast.model import Model, ModelConfig, load
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.models.copy_last import CopyLastConfig
+from framecast.models.haf_svg.coders import CoderConfig
+from framecast.models.haf_svg.latents import LatentConfig
+from framecast.models.haf_svg.model import HAFSVG, HAFSVGConfig
+from framecast.models.haf_svg.stages import TrainingConfig as HafTraining
 from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
@@ -68,6 +72,17 @@ SMALL_JUDGE = DiscriminatorConfig(layers=2, hidden=4, groups=2)
 def stir(model: STIP) -> None:
     """Let a residual network change its frames, as it does not before training."""
     torch.nn.init.normal_(model.network.output.weight, std=0.1)
+
+
+SMALL_CODER = CoderConfig(size=16, width=3, features=6)
+SMALL_SVG = HAFSVGConfig(SMALL_CODER, LatentConfig(size=4, hidden=5), hidden=5)
+
+
+def rouse(model: HAFSVG) -> None:
+    """Weights that are large enough for what is seen to reach the frames."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
 
 
 def stack(unit: str) -> UnitStackConfig:
@@ -160,6 +175,46 @@ CASES = {
         ),
         channels=3,
         prepare=spread_codes,
+    ),
+    "haf-svg, SVG-LP": Case(
+        SMALL_SVG,
+        stages=(HafTraining(steps=1), HafTraining(steps=1, loss_from="future")),
+        size=(16, 16),
+        prepare=rouse,
+    ),
+    "haf-svg, H-SVG, VGG, authors' skip": Case(
+        dataclasses.replace(
+            SMALL_SVG,
+            coder=dataclasses.replace(SMALL_CODER, kind="vgg", channels=3),
+            latent=dataclasses.replace(SMALL_SVG.latent, groups=4),
+            reference_skip=True,
+        ),
+        stages=(HafTraining(steps=1),),
+        size=(16, 16),
+        channels=3,
+        prepare=rouse,
+    ),
+    "haf-svg, HAF-SVG-2": Case(
+        dataclasses.replace(
+            SMALL_SVG,
+            coder=dataclasses.replace(SMALL_CODER, aligned=(8, 4)),
+            latent=dataclasses.replace(SMALL_SVG.latent, groups=2),
+        ),
+        stages=(HafTraining(steps=1),),
+        size=(16, 16),
+        prepare=rouse,
+    ),
+    "haf-svg, HAF-SVG-2, VGG, value of the decoder": Case(
+        dataclasses.replace(
+            SMALL_SVG,
+            coder=dataclasses.replace(
+                SMALL_CODER, kind="vgg", aligned=(8,), value_from="decoder", scaled=True
+            ),
+            latent=dataclasses.replace(SMALL_SVG.latent, groups=2, per="group"),
+        ),
+        stages=(HafTraining(steps=1),),
+        size=(16, 16),
+        prepare=rouse,
     ),
     **{
         f"unit-stack, {unit}": Case(stack(unit), stages=(UnitTraining(steps=1),))
