@@ -185,7 +185,12 @@ def test_pictures_and_lines_of_samples(toy: Toy, tmp_path: Path, monkeypatch) ->
     shown = {plot.title: list(plot.series) for plot in over_time}["PSNR (mean over channels)"]
     assert shown == ["toy", "toy, mean score of 7", "toy, mean frame of 7", "copy-last",
                      "context-mean"]  # fmt: skip
-    shown = {plot.title: list(plot.series) for plot in by_number}["PSNR (mean over channels)"]
+    assert "spread" in {plot.title for plot in over_time}
+    assert [plot.title for plot in by_number] == [
+        "PSNR (mean over channels)",
+        "SSIM (7×7, range 2)",
+    ]
+    shown = list(by_number[0].series)
     assert {"toy", "toy, best of 5", "toy, mean frame of 5", "toy, mean frame of 7"} < set(shown)
     covered, falls = calibration
     assert result.calibration is not None

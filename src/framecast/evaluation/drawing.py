@@ -1,6 +1,7 @@
 """The pictures of a result: curves over the horizon, strips of frames, calibration."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,19 @@ def draw_curves(result: Result, path: Path) -> None:
 
 
 def draw_samples(result: Result, path: Path) -> None:
-    """The same plots with one curve for each way to reduce samples, and each number of them.
+    """Such plots with one curve for each way to reduce samples, and each number of them.
+
+    Diagnostics, which have no best sample, are left out.
 
     Reference: HAF-SVG, figure 7.
     """
-    _save_rows([row for row in result.rows if row.role != "baseline"], result, path)
+    rows = [row for row in result.rows if row.role != "baseline"]
+    keys = {key for row in rows if row.samples for key in row.curves}
+    ranked = {key for key in keys if result.metrics[key].higher_is_better is not None}
+    kept = [
+        replace(row, curves={k: row.curves[k] for k in ranked & set(row.curves)}) for row in rows
+    ]
+    _save_rows(kept, result, path)
 
 
 def draw_calibration(result: Result, found: CalibrationInfo, path: Path) -> None:
