@@ -140,6 +140,8 @@ def test_validation_is_held_out_of_training(root: Path) -> None:
 def test_nothing_held_out(root: Path) -> None:
     config = Bair(root=root, hold_out=0.0)
     assert len(config.source("train", 30, 0)) == 6
+    with_all = replace(config, random_windows=False).source("train", 30, 0)
+    assert [marks(with_all[(0, n)])[0] for n in range(6)] == [(n, 0) for n in range(6)]
     with pytest.raises(DataError, match=r"hold_out above 0"):
         config.source("validation", 30, 0)
 

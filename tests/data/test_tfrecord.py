@@ -58,6 +58,11 @@ def test_a_file_that_changes_is_indexed_again(path: Path) -> None:
     assert len(tfrecord.offsets(path)) == 4
     write(path, RECORDS[:2])
     assert len(tfrecord.offsets(path)) == 2
+    size = path.stat().st_size
+    write(path, [b"a" * (size - 16)])
+    os.utime(path, ns=(0, 0))
+    assert path.stat().st_size == size
+    assert len(tfrecord.offsets(path)) == 1
 
 
 def test_any_changed_byte_is_found_and_its_record_named(path: Path) -> None:
