@@ -122,6 +122,8 @@ PRESETS: dict[str, str] = {
     "haf-svg/bair-haf-svg-1": "framecast.presets.haf_svg:bair_haf_svg_1",
     "haf-svg/bair-haf-svg-2": "framecast.presets.haf_svg:bair_haf_svg_2",
     "haf-svg/bair-haf-svg-4": "framecast.presets.haf_svg:bair_haf_svg_4",
+    "haf-svg/moving-mnist-small": "framecast.presets.haf_svg:moving_mnist_small",
+    "haf-svg/moving-mnist-small-svg-lp": "framecast.presets.haf_svg:moving_mnist_small_svg_lp",
     "haf-svg/video-folder": "framecast.presets.haf_svg:video_folder",
     "haf-svg/tiny": "framecast.presets.haf_svg:tiny",
     "unit-stack/human36m-convgru": "framecast.presets.unit_stack:human36m_convgru",

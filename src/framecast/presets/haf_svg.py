@@ -209,6 +209,16 @@ def bair_haf_svg_4() -> Experiment:
     return _published(BAIR, groups=4)
 
 
+def moving_mnist_small() -> Experiment:
+    """Digits that bounce at random, 5→10, HAF-SVG-2 at a size for CPUs."""
+    return _bouncing(_narrow(groups=2, aligned=(32, 16, 8, 4)))
+
+
+def moving_mnist_small_svg_lp() -> Experiment:
+    """The same with SVG-LP: one group, no aligner."""
+    return _bouncing(_narrow(groups=1, aligned=()))
+
+
 def video_folder() -> Experiment:
     """Videos of your own, 4→4 at 64×64 in colour, two groups, on a CPU; all can be changed."""
     data = VideoFolder(
@@ -253,6 +263,17 @@ def _published(table: Published, groups: int, *, aligned: bool = True) -> Experi
         horizon=10,
         stages={"main": training},
     )
+
+
+def _bouncing(model: HAFSVGConfig) -> Experiment:
+    data = MovingDigits(digits="mnist+glyphs", variant="svg-stochastic", fixed_train=False)
+    training = replace(_quick(4_000, validate_every=500), batch=16, sample_every=1_000)
+    return Experiment(model, data, context=5, horizon=10, stages={"main": training})
+
+
+def _narrow(groups: int, aligned: tuple[int, ...]) -> HAFSVGConfig:
+    coder = CoderConfig(width=16, aligned=aligned, scaled=True)
+    return HAFSVGConfig(coder, LatentConfig(groups=groups, hidden=128), hidden=224)
 
 
 def _small(channels: int, width: int, latent: int) -> HAFSVGConfig:
