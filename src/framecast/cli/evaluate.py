@@ -152,7 +152,8 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         horizon: int | None = protocol.horizon
         """Predicted frames."""
         samples: int | None = protocol.samples
-        """Futures per sequence; the model's point prediction if not given."""
+        """Futures per sequence; the model's point prediction if not given. Of several, also the
+        best and the means of the first 5, of 50 and of all are reported, and the calibration."""
         metrics: str = protocol.metrics
         """Name of the metric set."""
         thresholds: tuple[float, ...] = protocol.thresholds
