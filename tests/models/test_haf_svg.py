@@ -322,7 +322,7 @@ def test_training_recalls_the_frame_before_and_then_the_last_observed(reference)
 
 
 def test_samples_differ_and_can_be_repeated():
-    """Other samples, other futures; the posterior draws too, so that a first frame differs more."""
+    """Other samples or seeds, other futures; the point prediction is none of them."""
     model, context = build({"aligned": (8,)}, {"groups": 2}), frames(3)
     first, again = (model.predict(context, 2, samples=3, seed=4).unclipped for _ in range(2))
     assert torch.equal(first, again)
@@ -330,6 +330,23 @@ def test_samples_differ_and_can_be_repeated():
         assert not torch.allclose(first[a], first[b])
     assert not torch.allclose(first, model.predict(context, 2, samples=3, seed=5).unclipped)
     assert not torch.allclose(first[0], model.predict(context, 2).unclipped[0])
+
+
+def test_the_prior_draws_in_the_future():
+    """Anew for every frame: after one observed frame there is no other noise."""
+    model, context = build(), frames(1)
+    drawn: list[torch.Tensor] = []
+    model.predictor.register_forward_hook(lambda _, args, out: drawn.append(args[1]))
+    several = model.predict(context, 3, samples=2).unclipped
+    assert len(drawn) == 3
+    assert not torch.allclose(drawn[0], drawn[1])
+    assert not torch.allclose(several[0, :, 0], several[1, :, 0])
+    (p,) = model.prior.lstms
+    nn.init.zeros_(p.log_variance.weight)
+    nn.init.constant_(p.log_variance.bias, -200.0)
+    sure = model.predict(context, 3, samples=2).unclipped
+    torch.testing.assert_close(sure[0], sure[1])
+    torch.testing.assert_close(sure[:1], model.predict(context, 3).unclipped)
 
 
 def test_the_posterior_draws_in_the_context():

@@ -19,7 +19,7 @@ from framecast.models.haf_svg.model import HAFSVG, HAFSVGConfig
 from framecast.models.haf_svg.norm import BatchNorm
 from framecast.models.haf_svg.stages import Training, TrainingConfig
 from framecast.training import train
-from layers.processes import Alone
+from layers.processes import Alone, Rank, together
 from training.dummy_runs import OFTEN, OPTIONS, metrics
 
 CODER = CoderConfig(size=16, width=3, features=6, aligned=(8,))
@@ -128,6 +128,21 @@ def test_statistics_of_a_step_are_averaged():
     norm.eval()(batches[0])
     norm.settle(Alone())
     assert torch.equal(norm.mean, before)
+
+
+def test_processes_agree_on_the_statistics():
+    """The mean of theirs, in each of them."""
+    batches = [torch.randn(4, 2, 3, 3) + number for number in range(2)]
+
+    def work(rank: Rank) -> torch.Tensor:
+        norm = BatchNorm(2)
+        norm(batches[rank.global_rank])
+        norm.settle(rank)
+        return torch.stack([norm.mean, norm.variance])
+
+    both = together(work, 2)
+    assert torch.equal(both[0], both[1])
+    torch.testing.assert_close(both[0][0], 0.1 * torch.cat(batches).mean((0, 2, 3)))
 
 
 def test_statistics_move_after_a_step():

@@ -41,7 +41,7 @@ SPREAD = 0.02
 
 @dataclass(frozen=True)
 class HAFSVGConfig(ModelConfig):
-    """Sizes of a HAF-SVG."""
+    """Sizes of a HAF-SVG; the defaults are those of SVG-LP for digits."""
 
     type: ClassVar[str] = "haf-svg"
     coder: CoderConfig = field(default_factory=CoderConfig)
