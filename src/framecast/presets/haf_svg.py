@@ -211,7 +211,7 @@ def bair_haf_svg_4() -> Experiment:
 
 def moving_mnist_small() -> Experiment:
     """Digits that bounce at random, 5→10, HAF-SVG-2 at a size for CPUs."""
-    return _bouncing(_narrow(groups=2, aligned=(32, 16, 8, 4)))
+    return _bouncing(_narrow(groups=2, aligned=(16, 8, 4)))
 
 
 def moving_mnist_small_svg_lp() -> Experiment:
