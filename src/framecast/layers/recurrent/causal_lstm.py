@@ -75,7 +75,7 @@ class CausalLSTMUnit(Unit[CausalLSTMState]):
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> CausalLSTMState:
         """Zeros for a batch of features of this size."""
-        zeros = features.new_zeros(len(features), self.hidden, *features.shape[-2:])
+        zeros = self.zeros(features)
         return CausalLSTMState(zeros, zeros)
 
     def forward(

@@ -46,7 +46,7 @@ class ConvGRUUnit(Unit[ConvGRUState]):
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> ConvGRUState:
         """A hidden state of zeros."""
-        return ConvGRUState(features.new_zeros(len(features), self.hidden, *features.shape[-2:]))
+        return ConvGRUState(self.zeros(features))
 
     def forward(
         self,

@@ -59,7 +59,7 @@ class ConvLSTMUnit(Unit[ConvLSTMState]):
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> ConvLSTMState:
         """Zeros for a batch of features of this size."""
-        zeros = features.new_zeros(len(features), self.hidden, *features.shape[-2:])
+        zeros = self.zeros(features)
         return ConvLSTMState(zeros, zeros)
 
     def project(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n g h w"]:

@@ -109,7 +109,7 @@ class RPMUnit(Unit[RPMState]):
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> RPMState:
         """Zeros for a batch of features of this size, as if all past frames had left them."""
-        return RPMState(self._zeros(features, 1), self._zeros(features, self.history))
+        return RPMState(self.zeros(features, 1), self.zeros(features, self.history))
 
     def forward(
         self,
@@ -118,7 +118,7 @@ class RPMUnit(Unit[RPMState]):
         memory: Float[Tensor, "b m h w"] | None = None,
     ) -> Turn[RPMState]:
         """One frame: both memories, the output with its residual."""
-        memories = self._zeros(features, self.history) if memory is None else memory
+        memories = self.zeros(features, self.history) if memory is None else memory
         of_features = self.from_features(features).chunk(3, 1)
         temporal, spatial, leave = (
             layer(part) for layer, part in zip(self.norms, of_features, strict=True)
@@ -149,6 +149,3 @@ class RPMUnit(Unit[RPMState]):
     def _remember(self, past: Tensor, new: Tensor) -> Tensor:
         """The last τ maps with a new one."""
         return torch.cat([past[:, self.hidden :], new], 1)
-
-    def _zeros(self, features: Tensor, maps: int) -> Tensor:
-        return features.new_zeros(len(features), maps * self.hidden, *features.shape[-2:])

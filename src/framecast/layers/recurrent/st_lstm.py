@@ -69,7 +69,7 @@ class STLSTMUnit(Unit[STLSTMState]):
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> STLSTMState:
         """Zeros for a batch of features of this size."""
-        zeros = features.new_zeros(len(features), self.hidden, *features.shape[-2:])
+        zeros = self.zeros(features)
         return STLSTMState(zeros, zeros)
 
     def forward(

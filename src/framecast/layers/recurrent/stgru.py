@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from framecast.layers.norm import Norm, norm
+from framecast.layers.norm import Norm
+from framecast.layers.recurrent.products import products
 from framecast.layers.recurrent.unit import Turn, Unit
 
 
@@ -58,12 +59,13 @@ class STGRUUnit(Unit[STGRUState]):
         if inputs != hidden:
             raise ValueError(f"an STGRU gives what it takes: {inputs} inputs, {hidden} hidden")
         self.hidden, self.update_bias = hidden, update_bias
-        self.from_temporal = _products(hidden, kernel, norm, size, bias)
-        self.from_spatial = _products(hidden, kernel, norm, size, bias)
+        self.from_temporal, self.from_spatial = (
+            products(hidden, 4 * hidden, kernel, kind=norm, size=size, bias=bias) for _ in range(2)
+        )
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> STGRUState:
         """A temporal state of zeros."""
-        return STGRUState(features.new_zeros(len(features), self.hidden, *features.shape[-2:]))
+        return STGRUState(self.zeros(features))
 
     def forward(
         self,
@@ -92,10 +94,3 @@ class STGRUUnit(Unit[STGRUState]):
 
     def _gates(self, trend: Tensor, update: Tensor) -> Gates:
         return Gates(torch.sigmoid(trend), torch.sigmoid(update + self.update_bias))
-
-
-def _products(
-    hidden: int, kernel: int, kind: Norm, size: tuple[int, int] | None, bias: bool
-) -> nn.Sequential:
-    convolution = nn.Conv2d(hidden, 4 * hidden, kernel, padding=kernel // 2, bias=bias)
-    return nn.Sequential(convolution, norm(kind, 4 * hidden, size))

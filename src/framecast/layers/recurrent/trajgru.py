@@ -71,7 +71,7 @@ class TrajGRUUnit(Unit[TrajGRUState]):
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> TrajGRUState:
         """A hidden state of zeros."""
-        return TrajGRUState(features.new_zeros(len(features), self.hidden, *features.shape[-2:]))
+        return TrajGRUState(self.zeros(features))
 
     def forward(
         self,

@@ -54,6 +54,10 @@ class Unit(nn.Module, ABC, Generic[State]):
             memory: From the unit below, or from the top unit at the frame before; None at first.
         """
 
+    def zeros(self, features: Float[Tensor, "b *c h w"], maps: int = 1) -> Float[Tensor, "b n h w"]:
+        """Zeros of `maps` times `hidden` channels, for features of this batch and size."""
+        return features.new_zeros(len(features), maps * self.hidden, *features.shape[-2:])
+
     def descend(
         self, above: Float[Tensor, "b k h w"], below: Float[Tensor, "b c h w"]
     ) -> Float[Tensor, "b c h w"]:
