@@ -45,6 +45,11 @@ class Schedule(Config):
         return self.start + (self.end - self.start) * done
 
 
+def decay(begin: int = 0) -> Schedule:
+    """Half a cosine from 1 at step `begin` down to nearly nothing at the stage's last step."""
+    return Schedule(1.0, 0.01, begin=begin, steps=None, shape="cosine")
+
+
 def constant(value: float) -> Schedule:
     """A schedule that never changes."""
     return Schedule(value, value)

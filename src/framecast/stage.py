@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framecast import registry
@@ -193,6 +195,14 @@ class Stage(nn.Module):
     def validate(self, batch: Any) -> dict[str, Tensor]:
         """Means over a batch of the validation split; lower `score` is better."""
         raise NotImplementedError
+
+    def forced(
+        self, frames: Float[Tensor, "b t c h w"], teacher_forcing: Schedule, step: int
+    ) -> Bool[Tensor, "b horizon"]:
+        """For each frame of the horizon, by chance, whether it is fed back as it truly was."""
+        horizon = frames.shape[1] - self.context
+        chance = teacher_forcing(step, self.config.steps)
+        return (torch.rand(len(frames), horizon) < chance).to(frames.device)
 
     def rollout_scores(self, batch: Clip) -> dict[str, Tensor]:
         """What `validate` gives for a predictor of frames: the point prediction's squared error.

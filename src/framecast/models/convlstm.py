@@ -268,9 +268,7 @@ class Training(Stage, of=ConvLSTM, name="main"):
         """The loss over all predicted frames, a mean per pixel."""
         del phase
         frames = self.model.coloured(batch.frames)
-        horizon = frames.shape[1] - self.context
-        chance = self.config.teacher_forcing(step, self.config.steps)
-        forced = (torch.rand(len(frames), horizon) < chance).to(frames.device)
+        forced = self.forced(frames, self.config.teacher_forcing, step)
         predicted = self.model.unroll(frames, self.context, forced)
         return {"total": self._loss(predicted.float(), frames[:, -predicted.shape[1] :])}
 

@@ -201,9 +201,7 @@ class Training(Stage, of=UnitStack, name="main"):
         """The loss over all frames but the first, a mean per pixel."""
         del phase
         frames = self.model.coloured(batch.frames)
-        horizon = frames.shape[1] - self.context
-        chance = self.config.teacher_forcing(step, self.config.steps)
-        forced = (torch.rand(len(frames), horizon) < chance).to(frames.device)
+        forced = self.forced(frames, self.config.teacher_forcing, step)
         recomputed = self.config.recompute
         predicted = self.model.unroll(frames, self.context, forced, recomputed=recomputed)
         return {"total": functional.mse_loss(predicted.float(), frames[:, 1:])}

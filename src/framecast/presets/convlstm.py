@@ -9,7 +9,7 @@ from framecast.data.moving_digits import MovingDigits
 from framecast.data.video_folder import VideoFolder
 from framecast.experiment import Experiment
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
-from framecast.schedules import Schedule
+from framecast.schedules import Schedule, decay
 from framecast.stage import OptimizerConfig
 
 EPOCH = 625
@@ -28,7 +28,7 @@ def moving_mnist() -> Experiment:
                 steps=200 * EPOCH,
                 batch=16,
                 optimizer=OptimizerConfig(
-                    learning_rate=5e-4, warmup=1_000, schedule=_decay(begin=1_000)
+                    learning_rate=5e-4, warmup=1_000, schedule=decay(begin=1_000)
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=50_000),
                 validate_every=EPOCH,
@@ -76,7 +76,7 @@ def moving_mnist_small() -> Experiment:
                 steps=4_000,
                 batch=8,
                 optimizer=OptimizerConfig(
-                    learning_rate=2e-3, clip_norm=1.0, warmup=100, schedule=_decay()
+                    learning_rate=2e-3, clip_norm=1.0, warmup=100, schedule=decay()
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=1_600),
                 validate_every=250,
@@ -99,7 +99,7 @@ def kth() -> Experiment:
                 steps=100_000,
                 batch=16,
                 optimizer=OptimizerConfig(
-                    learning_rate=5e-4, warmup=1_000, schedule=_decay(begin=1_000)
+                    learning_rate=5e-4, warmup=1_000, schedule=decay(begin=1_000)
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=50_000),
                 validate_every=1_000,
@@ -182,15 +182,10 @@ def _quick(steps: int) -> TrainingConfig:
     return TrainingConfig(
         steps=steps,
         batch=8,
-        optimizer=OptimizerConfig(learning_rate=2e-3, clip_norm=1.0, warmup=50, schedule=_decay()),
+        optimizer=OptimizerConfig(learning_rate=2e-3, clip_norm=1.0, warmup=50, schedule=decay()),
         teacher_forcing=Schedule(1.0, 0.0, steps=steps // 2),
         validate_every=100,
         validation_clips=64,
         checkpoint_every=100,
         sample_every=200,
     )
-
-
-def _decay(begin: int = 0) -> Schedule:
-    """Half a cosine down to nearly nothing at the last step."""
-    return Schedule(1.0, 0.01, begin=begin, steps=None, shape="cosine")

@@ -17,7 +17,7 @@ from framecast.models.haf_svg.coders import CoderConfig
 from framecast.models.haf_svg.latents import LatentConfig
 from framecast.models.haf_svg.model import HAFSVGConfig
 from framecast.models.haf_svg.stages import TrainingConfig
-from framecast.schedules import Schedule
+from framecast.schedules import decay
 from framecast.stage import OptimizerConfig
 
 EPOCH = 600
@@ -292,7 +292,7 @@ def _quick(steps: int, validate_every: int) -> TrainingConfig:
             learning_rate=2e-3,
             clip_norm=1.0,
             warmup=50,
-            schedule=Schedule(1.0, 0.01, steps=None, shape="cosine"),
+            schedule=decay(),
         ),
         validate_every=validate_every,
         validation_clips=64,

@@ -14,7 +14,7 @@ from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
-from framecast.schedules import Schedule, constant
+from framecast.schedules import constant, decay
 from framecast.stage import OptimizerConfig, StageConfig
 
 MOVING_MNIST = {1: 64, 3: 4, 6: 2}
@@ -263,5 +263,5 @@ def _quick(rate: float) -> OptimizerConfig:
         learning_rate=rate,
         clip_norm=1.0,
         warmup=50,
-        schedule=Schedule(1.0, 0.01, steps=None, shape="cosine"),
+        schedule=decay(),
     )

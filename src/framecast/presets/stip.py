@@ -12,7 +12,7 @@ from framecast.experiment import Experiment
 from framecast.models.stip.adversary import DiscriminatorConfig
 from framecast.models.stip.network import STIPConfig
 from framecast.models.stip.stages import Loss, TrainingConfig
-from framecast.schedules import Schedule
+from framecast.schedules import Schedule, decay
 from framecast.stage import OptimizerConfig
 
 
@@ -216,7 +216,7 @@ def _quick(steps: int, validate_every: int) -> TrainingConfig:
             learning_rate=1e-3,
             clip_norm=1.0,
             warmup=100,
-            schedule=Schedule(1.0, 0.01, steps=None, shape="cosine"),
+            schedule=decay(),
         ),
         teacher_forcing=Schedule(1.0, 0.0, steps=steps // 2),
         validate_every=validate_every,

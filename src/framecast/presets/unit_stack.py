@@ -8,7 +8,7 @@ from framecast.data.human36m import Human36m
 from framecast.data.moving_digits import MovingDigits
 from framecast.experiment import Experiment
 from framecast.models.unit_stack import TrainingConfig, UnitStackConfig
-from framecast.schedules import Schedule
+from framecast.schedules import Schedule, decay
 from framecast.stage import OptimizerConfig
 
 
@@ -112,7 +112,7 @@ def _human36m(unit: str) -> Experiment:
                     learning_rate=5e-4,
                     clip_norm=1.0,
                     warmup=1_000,
-                    schedule=_decay(begin=1_000),
+                    schedule=decay(begin=1_000),
                 ),
                 recompute=True,
                 validate_every=1_000,
@@ -133,7 +133,7 @@ def _tiny(unit: str) -> Experiment:
                 steps=400,
                 batch=8,
                 optimizer=OptimizerConfig(
-                    learning_rate=2e-3, clip_norm=1.0, warmup=50, schedule=_decay()
+                    learning_rate=2e-3, clip_norm=1.0, warmup=50, schedule=decay()
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=200),
                 validate_every=100,
@@ -143,8 +143,3 @@ def _tiny(unit: str) -> Experiment:
             )
         },
     )
-
-
-def _decay(begin: int = 0) -> Schedule:
-    """Half a cosine down to nearly nothing at the last step."""
-    return Schedule(1.0, 0.01, begin=begin, steps=None, shape="cosine")

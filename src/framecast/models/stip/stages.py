@@ -102,9 +102,7 @@ class Training(Stage, of=STIP, name="main"):
         return [self.discriminator(frames) for frames in clips]
 
     def _predict(self, frames: Float[Tensor, "b t c h w"], step: int) -> Tensor:
-        horizon = frames.shape[1] - self.context
-        chance = self.config.teacher_forcing(step, self.config.steps)
-        forced = (torch.rand(len(frames), horizon) < chance).to(frames.device)
+        forced = self.forced(frames, self.config.teacher_forcing, step)
         recomputed = self.config.recompute
         return self.model.unroll(frames, self.context, forced, recomputed=recomputed)
 
