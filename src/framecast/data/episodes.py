@@ -87,11 +87,7 @@ class EpisodeClips(Source):
         Raises:
             DataError: if its record is damaged or holds something else: one line that names both.
         """
-        epoch, index = key
-        if self.seed is None:
-            window = self.windows[index]
-        else:
-            window = self.windows.random(self.seed, epoch, index)
+        window = self.windows.at(key, self.seed)
         place = self.episodes[window.video]
         path = self.folder / self.files[place.file]
         record = tfrecord.read(path, place.number, place.offset)

@@ -163,14 +163,10 @@ class RecordedClips(Source):
         Raises:
             DataError: if its file has changed or turns out to be damaged.
         """
-        epoch, index = key
-        if self.seed is None:
-            window = self.windows[index]
-        else:
-            window = self.windows.random(self.seed, epoch, index)
+        window = self.windows.at(key, self.seed)
         recording = self.recordings[window.video]
         if self.fixed and not self.prepared:
-            frames = self.recent.get(index, lambda: self._read(recording.name, window))
+            frames = self.recent.get(key[1], lambda: self._read(recording.name, window))
         else:
             frames = self._read(recording.name, window)
         seconds = torch.arange(window.frames, dtype=torch.float32) / recording.rate

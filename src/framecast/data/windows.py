@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Literal
 
+from framecast.clip import Key
 from framecast.noise import mix
 
 
@@ -76,6 +77,11 @@ class Windows:
         if self.anchor == "last":
             start += (span.length - self.frames) % span.stride
         return Window(span.video, start, self.frames)
+
+    def at(self, key: Key, seed: int | None) -> Window:
+        """The window of a key: drawn by a seed, or, where it is None, the same in every epoch."""
+        epoch, index = key
+        return self[index] if seed is None else self.random(seed, epoch, index)
 
     def random(self, seed: int, epoch: int, index: int) -> Window:
         """A window anywhere in the span of window number `index`: a pure function of the names.
