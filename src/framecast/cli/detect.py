@@ -1,6 +1,5 @@
 """`framecast detect`: how many objects a detector finds in true and in predicted frames."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -11,7 +10,7 @@ import tyro
 from tyro.conf import Positional, UseAppendAction
 
 from framecast.cli import terminal
-from framecast.cli.options import MODEL, OUT, Size, Start, parse
+from framecast.cli.options import MODEL, OUT, Size, Start, parse, picture_path
 from framecast.errors import FramecastError, VideoError
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
     """Predict, detect, and tell."""
     options = parse(Detect, "detect", argv)
     _check(options)
-    out = _target(options)
+    out = picture_path(options.out, options.video)
     from framecast.cli.loading import checked_name, load_model
     from framecast.evaluation.detection import Detector
 
@@ -91,14 +90,12 @@ def run(argv: Sequence[str]) -> int:
     layout = None if options.layout == "auto" else options.layout
     detector = Detector.load(options.detector, layout=layout, side=options.detector_size)
     models = {name: load_model(name, options.device) for name in names}
-    from framecast.video import FrameWarning
+    from framecast.cli.footage import faults
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FrameWarning)
+    with faults() as damage:
         footage = _footage(options, models)
         truth = _truth(footage)
         rows = _rows(options, models, footage, truth, detector)
-    damage = [str(w.message) for w in caught if issubclass(w.category, FrameWarning)]
     notes = list(dict.fromkeys([*(n for each in footage.values() for n in each.notes), *damage]))
     first = truth.first + options.context
     _draw(options, rows, out, first)
@@ -123,21 +120,6 @@ def _check(options: Detect) -> None:
         raise FramecastError("no model is named; give --model NAME, once or more")
     if TRUTH in options.model:
         raise FramecastError(f"a model called {TRUTH!r} cannot stand beside the truth; rename it")
-
-
-def _target(options: Detect) -> Path:
-    """Where the picture goes.
-
-    Raises:
-        FramecastError: if it is no PNG or would overwrite an input.
-    """
-    video = options.video.resolve()
-    out = Path(options.out.replace("{stem}", video.name if video.is_dir() else video.stem))
-    if out.suffix.lower() != ".png":
-        raise FramecastError(f"the picture is a .png file, got {out}; give --out NAME.png")
-    if video in (out.resolve(), out.resolve().parent):
-        raise FramecastError(f"{out} would overwrite an input; give another --out")
-    return out
 
 
 def _footage(options: Detect, models: dict[str, "Model"]) -> dict[str, "Footage"]:

@@ -1,6 +1,5 @@
 """`framecast encode`: a video as a file of tokens."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
@@ -102,17 +101,15 @@ def encode(codec: "Codec", options: Encode) -> Outcome:
         FramecastError: if it cannot be read or does not fit the codec.
     """
     from framecast.cli.coding import coded, origin_of
-    from framecast.cli.footage import Reading, open_footage
+    from framecast.cli.footage import Reading, faults, open_footage
     from framecast.token_file import write_tokens
-    from framecast.video import FrameWarning
 
     reading = Reading(options.start, 1, options.fps, options.size)
     quality = Quality()
     with (
-        warnings.catch_warnings(record=True) as caught,
+        faults() as damage,
         terminal.progress(options.video.name) as advance,
     ):
-        warnings.simplefilter("always", FrameWarning)
         footage = open_footage(options.video, codec, reading)
         total = _expected(footage, options.frames)
 
@@ -124,7 +121,7 @@ def encode(codec: "Codec", options: Encode) -> Outcome:
 
         origin = origin_of(options.model, codec)
         file = write_tokens(options.out, chunks(), origin=origin, fps=float(footage.fps))
-    notes = [*footage.notes, *(str(w.message) for w in caught if w.category is FrameWarning)]
+    notes = [*footage.notes, *damage]
     if options.frames is not None and file.header.frames < options.frames:
         notes.append(f"the video has no more than {file.header.frames} frames from there on")
     return _outcome(options, file, quality, notes)

@@ -1,6 +1,8 @@
 """A user's video, brought to what a model takes, with a line on each thing that was done to it."""
 
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -16,6 +18,7 @@ from framecast.model import FrameSpec, Model
 from framecast.video import (
     FOLDER_FPS,
     Frame,
+    FrameWarning,
     Size,
     VideoInfo,
     fit,
@@ -29,6 +32,16 @@ from framecast.video import (
 Sizing = tuple[int, int] | Literal["native", "model"]
 SQUARE = 0.01
 """Pixels whose aspect is nearer to 1 than this are called square."""
+
+
+@contextmanager
+def faults() -> Iterator[list[str]]:
+    """Gather a line on each damage that videos warn of; the list is filled as the block ends."""
+    found: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FrameWarning)
+        yield found
+    found += [str(each.message) for each in caught if issubclass(each.category, FrameWarning)]
 
 
 @dataclass(frozen=True)

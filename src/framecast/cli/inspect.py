@@ -1,6 +1,5 @@
 """`framecast inspect`: what a model makes of a video inside, as one picture."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional
 
 from framecast.cli import terminal
-from framecast.cli.options import MODEL, OUT, Size, Start, parse
+from framecast.cli.options import MODEL, OUT, Size, Start, parse, picture_path
 from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     options = parse(Inspect, "inspect", argv)
     if options.context is not None and options.context < 1:
         raise FramecastError(f"--context is at least 1, got {options.context}")
-    out = _target(options)
+    out = picture_path(options.out, options.video)
     from framecast import pictures
     from framecast.cli.loading import load_model
 
@@ -81,26 +80,10 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _target(options: Inspect) -> Path:
-    """Where the picture goes.
-
-    Raises:
-        FramecastError: if it is no PNG or would overwrite the video.
-    """
-    video = options.video.resolve()
-    out = Path(options.out.replace("{stem}", video.name if video.is_dir() else video.stem))
-    if out.suffix.lower() != ".png":
-        raise FramecastError(f"the picture is a .png file, got {out}; give --out NAME.png")
-    if video in (out.resolve(), out.resolve().parent):
-        raise FramecastError(f"{out} would overwrite an input; give another --out")
-    return out
-
-
 def _read(model: "Model", options: Inspect) -> tuple["Footage", list[str]]:
     """The frames, and a line on each damage met on the way."""
-    from framecast.cli.footage import Reading, open_footage
+    from framecast.cli.footage import Reading, faults, open_footage
     from framecast.codec import Codec
-    from framecast.video import FrameWarning
 
     context = options.context
     if context is None and isinstance(model, Codec):
@@ -108,7 +91,6 @@ def _read(model: "Model", options: Inspect) -> tuple["Footage", list[str]]:
         usual = max(model.expects.context_min, trained if isinstance(trained, int) else 1)
         context = usual + -usual % model.block
     reading = Reading(options.start, context, options.fps, options.size)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FrameWarning)
+    with faults() as damage:
         footage = open_footage(options.video, model, reading)
-    return footage, [str(w.message) for w in caught if issubclass(w.category, FrameWarning)]
+    return footage, damage

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
@@ -32,6 +33,21 @@ def parse(cls: type[T], verb: str, argv: Sequence[str], **more: Any) -> T:
         SystemExit: after `--help` (0), or a wrong option (2), which is explained in a box.
     """
     return tyro.cli(cls, prog=f"framecast {verb}", args=list(argv), config=SETTINGS, **more)
+
+
+def picture_path(out: str, video: Path) -> Path:
+    """Where the picture of a video goes; {stem} in its name is the video's.
+
+    Raises:
+        FramecastError: if it is no PNG or would overwrite the video.
+    """
+    video = video.resolve()
+    path = Path(out.replace("{stem}", video.name if video.is_dir() else video.stem))
+    if path.suffix.lower() != ".png":
+        raise FramecastError(f"the picture is a .png file, got {path}; give --out NAME.png")
+    if video in (path.resolve(), path.resolve().parent):
+        raise FramecastError(f"{path} would overwrite an input; give another --out")
+    return path
 
 
 def dispatch(

@@ -1,6 +1,5 @@
 """`framecast predict`: the next frames of videos."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -138,22 +137,19 @@ def predict_one(
     Raises:
         FramecastError: if it cannot be read, predicted or written.
     """
-    from framecast.cli.footage import Reading, open_footage
+    from framecast.cli.footage import Reading, faults, open_footage
     from framecast.cli.forecast import forecast
     from framecast.cli.loading import options_of
-    from framecast.video import FrameWarning
 
     reading = Reading(options.start, options.context or context, options.fps, options.size)
     horizon = options.horizon or model.about.get("horizon") or DEFAULT_HORIZON
     with (
-        warnings.catch_warnings(record=True) as caught,
+        faults() as damage,
         terminal.progress(video.name, horizon) as advance,
     ):
-        warnings.simplefilter("always", FrameWarning)
         footage = open_footage(video, model, reading)
         wish = replace(wish, horizon=horizon, options=options_of(model, options.options))
         outcome = forecast(model, footage, wish, advance)
-    damage = tuple(str(w.message) for w in caught if issubclass(w.category, FrameWarning))
     return replace(outcome, notes=(*outcome.notes, *damage))
 
 
