@@ -10,7 +10,6 @@ time, summed over threads.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 
 import torch
@@ -23,15 +22,9 @@ from framecast.data.moving_digits import MovingDigits
 from framecast.experiment import Experiment
 from framecast.model import Model
 from framecast.training.trainer import Trainer
+from timing import timed
 
 PRESETS = ("s-hr-vqvae/moving-mnist", "convlstm/moving-mnist", "convlstm/moving-mnist-small")
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of processor time of one run."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def clips(batch: int, frames: int) -> Clip:

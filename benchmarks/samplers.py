@@ -9,8 +9,7 @@ processor time, summed over threads, which other work on the machine disturbs le
 """
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +23,7 @@ from framecast.models.s_hr_vqvae.prior import Drawn, STPixelCNN, volumes
 from framecast.models.s_hr_vqvae.prior_cache import LayerReplay
 from framecast.models.s_hr_vqvae.prior_net import LayerNet
 from framecast.noise import Noise
+from timing import product_rate, timed
 
 CONTEXT, HORIZON = 10, 10
 TAPS = 2 * 9 + 4
@@ -37,13 +37,6 @@ class Row:
     name: str
     seconds: float
     passes: int | None = None
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of processor time of one run."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 def network_operations(net: LayerNet, frame: int, places: int) -> int:
@@ -62,12 +55,6 @@ def operations(prior: STPixelCNN, places: int) -> int:
     """Multiply-adds that one future's positions need once."""
     frames = range(CONTEXT, CONTEXT + HORIZON)
     return sum(network_operations(net, frame, places) for net in prior.nets for frame in frames)
-
-
-def product_rate(size: int = 1536) -> float:
-    """Multiply-adds per second of a large matrix product; the best of some."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    return size**3 / min(timed(lambda: a @ b) for _ in range(10))
 
 
 def naive_seconds(model: SHRVQVAE, future: list[Drawn], context: Tensor, count: int) -> float:

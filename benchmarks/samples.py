@@ -7,8 +7,6 @@ of a matrix product. Times are processor time, summed over threads, of a second 
 """
 
 import argparse
-import time
-from collections.abc import Callable
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -16,23 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import framecast
 from framecast import registry
 from framecast.model import Model
+from timing import product_rate, timed
 
 PRESETS = ("haf-svg/moving-mnist-small", "haf-svg/moving-mnist-2-haf-svg-4")
-SIDE = 2_048
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of processor time of the second of two runs."""
-    work()
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def product_rate() -> float:
-    """Multiply-adds per second of processor time in a product of two square matrices."""
-    left, right = torch.rand(2, SIDE, SIDE)
-    return SIDE**3 / min(timed(lambda: left @ right) for _ in range(5))
 
 
 def new(preset: str) -> Model:
@@ -50,8 +34,10 @@ def report(name: str, model: Model, options: argparse.Namespace, rate: float) ->
         for _ in model.stream(context, options.horizon, samples=samples, first_sample=first):
             pass
 
+    draw(options.samples)
     together = timed(lambda: draw(options.samples))
     few = min(options.samples, options.alone)
+    draw(1)
     alone = timed(lambda: [draw(1, number) for number in range(few)]) * options.samples / few
     with FlopCounterMode(display=False) as counter:
         draw(options.samples)
