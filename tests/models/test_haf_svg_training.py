@@ -13,13 +13,13 @@ from framecast.clip import Clip
 from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError
 from framecast.experiment import Experiment
+from framecast.layers.batch_norm import BatchNorm
 from framecast.models.haf_svg.coders import CoderConfig
 from framecast.models.haf_svg.latents import Hierarchy, LatentConfig, Predictor
 from framecast.models.haf_svg.model import HAFSVG, HAFSVGConfig
-from framecast.models.haf_svg.norm import BatchNorm
 from framecast.models.haf_svg.stages import Training, TrainingConfig
 from framecast.training import train
-from layers.processes import Alone, Rank, together
+from layers.processes import Alone
 from training.dummy_runs import OFTEN, OPTIONS, metrics
 
 CODER = CoderConfig(size=16, width=3, features=6, aligned=(8,))
@@ -94,55 +94,6 @@ def test_a_negative_weight_is_refused():
     assert TrainingConfig(beta=0.0).beta == 0
     with pytest.raises(ConfigError, match="beta is 0 or more"):
         TrainingConfig(beta=-1.0)
-
-
-def test_norms_are_those_of_torch():
-    """By the batch in training, and then by running statistics that have moved once."""
-    torch.manual_seed(0)
-    own, theirs = BatchNorm(3), nn.BatchNorm2d(3)
-    for parameter in own.parameters():
-        nn.init.normal_(parameter)
-    theirs.load_state_dict({"weight": own.weight, "bias": own.bias}, strict=False)
-    first, second = torch.randn(4, 3, 5, 5) * 2 + 1, torch.randn(4, 3, 5, 5)
-    for x in (first, second):
-        torch.testing.assert_close(own(x), theirs(x))
-        assert (own.mean == 0).all() == (x is first)
-        own.settle(Alone())
-    torch.testing.assert_close(own.mean, theirs.running_mean)
-    torch.testing.assert_close(own.variance, theirs.running_var)
-    torch.testing.assert_close(own.eval()(first), theirs.eval()(first))
-
-
-def test_statistics_of_a_step_are_averaged():
-    """Those of all micro-batches count once; nothing moves where nothing was seen."""
-    norm = BatchNorm(2)
-    batches = [torch.randn(4, 2, 3, 3) + number for number in range(3)]
-    for batch in batches:
-        norm(batch)
-    norm.settle(Alone())
-    mean = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
-    variance = torch.stack([batch.var((0, 2, 3)) for batch in batches]).mean(0)
-    torch.testing.assert_close(norm.mean, 0.1 * mean)
-    torch.testing.assert_close(norm.variance, 0.9 + 0.1 * variance)
-    before = norm.mean.clone()
-    norm.eval()(batches[0])
-    norm.settle(Alone())
-    assert torch.equal(norm.mean, before)
-
-
-def test_processes_agree_on_the_statistics():
-    """The mean of theirs, in each of them."""
-    batches = [torch.randn(4, 2, 3, 3) + number for number in range(2)]
-
-    def work(rank: Rank) -> torch.Tensor:
-        norm = BatchNorm(2)
-        norm(batches[rank.global_rank])
-        norm.settle(rank)
-        return torch.stack([norm.mean, norm.variance])
-
-    both = together(work, 2)
-    assert torch.equal(both[0], both[1])
-    torch.testing.assert_close(both[0][0], 0.1 * torch.cat(batches).mean((0, 2, 3)))
 
 
 def test_statistics_move_after_a_step():

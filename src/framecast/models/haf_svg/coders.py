@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from framecast.config import Config
 from framecast.errors import ConfigError
+from framecast.layers.batch_norm import BatchNorm
 from framecast.layers.typed import Layers
 from framecast.models.haf_svg.aligner import Aligner, Recalled, Skip, ValueFrom
-from framecast.models.haf_svg.norm import BatchNorm
 
 SLOPE = 0.2
 """Of all LeakyReLUs."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from framecast.clip import Clip
 from framecast.errors import ConfigError, FramecastError
+from framecast.layers.batch_norm import BatchNorm
 from framecast.model import FrameSpec, Model, ModelConfig, Options, Step, evaluating
 from framecast.models.haf_svg.aligner import Recalled, repeated
 from framecast.models.haf_svg.coders import CoderConfig, Decoder, Encoded, Encoder, pick
@@ -31,7 +32,6 @@ from framecast.models.haf_svg.latents import (
     Predictor,
     divergence,
 )
-from framecast.models.haf_svg.norm import BatchNorm
 from framecast.noise import Noise
 from framecast.pictures import Panel
 

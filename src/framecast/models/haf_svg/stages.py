@@ -9,8 +9,8 @@ from torch import Tensor
 
 from framecast.clip import Clip
 from framecast.errors import ConfigError
+from framecast.layers.batch_norm import BatchNorm
 from framecast.models.haf_svg.model import HAFSVG
-from framecast.models.haf_svg.norm import BatchNorm
 from framecast.noise import mix
 from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
 

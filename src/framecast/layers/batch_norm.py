@@ -23,7 +23,10 @@ class Seen:
 
 
 class BatchNorm(nn.Module):
-    """`nn.BatchNorm2d`, but for when the running statistics move: in `settle`, once per step."""
+    """`nn.BatchNorm2d` and `nn.BatchNorm3d`, but for when the running statistics move.
+
+    They move in `settle`, once per step.
+    """
 
     mean: Tensor
     variance: Tensor
@@ -37,7 +40,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(channels))
         self.seen: list[Seen] = []
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, x: Float[Tensor, "b c *d h w"]) -> Float[Tensor, "b c *d h w"]:
         """Normalise by the batch in training, by the running statistics otherwise."""
         if not self.training:
             return functional.batch_norm(
