@@ -1,10 +1,11 @@
 """ConvLSTM: an LSTM whose products are convolutions."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from framecast.layers.recurrent.unit import Turn, Unit
 
@@ -12,12 +13,12 @@ from framecast.layers.recurrent.unit import Turn, Unit
 class ConvLSTMState(NamedTuple):
     """Hidden state and cell."""
 
-    hidden: Float[Tensor, "b k h w"]
-    cell: Float[Tensor, "b k h w"]
+    hidden: Float[Tensor, "b k *d h w"]
+    cell: Float[Tensor, "b k *d h w"]
 
 
 class ConvLSTMUnit(Unit[ConvLSTMState]):
-    """One ConvLSTM layer.
+    """One ConvLSTM layer, on maps `b c h w`, or with a `depth` on maps `b c d h w`.
 
     The four gates are one convolution of the input and one of the hidden state. `peephole` adds the
     products of the cell with one weight per channel; `inputs=0` makes a layer without an input.
@@ -32,6 +33,7 @@ class ConvLSTMUnit(Unit[ConvLSTMState]):
         hidden: int,
         kernel: int = 5,
         *,
+        depth: int | None = None,
         bias: bool = True,
         peephole: bool = False,
         forget_bias: float = 0.0,
@@ -41,7 +43,8 @@ class ConvLSTMUnit(Unit[ConvLSTMState]):
         Args:
             inputs: Channels of the input; 0 for none.
             hidden: Channels of the hidden state and the cell.
-            kernel: Width of both convolutions, odd.
+            kernel: Height and width of both convolutions, odd.
+            depth: Their depth, odd, for maps `b c d h w`; None for maps `b c h w`.
             bias: Whether the gates have a bias.
             peephole: Whether the gates see the cell.
             forget_bias: Constant added to the forget gate.
@@ -49,28 +52,51 @@ class ConvLSTMUnit(Unit[ConvLSTMState]):
         super().__init__()
         self.hidden = hidden
         self.forget_bias = forget_bias
+        self.axes = 2 if depth is None else 3
+        convolution = nn.Conv2d if depth is None else nn.Conv3d
+        size: Any = (kernel, kernel) if depth is None else (depth, kernel, kernel)
+        padding: Any = tuple(width // 2 for width in size)
+        gates = 4 * hidden
         self.from_input = (
-            nn.Conv2d(inputs, 4 * hidden, kernel, padding=kernel // 2, bias=False)
-            if inputs
-            else None
+            convolution(inputs, gates, size, padding=padding, bias=False) if inputs else None
         )
-        self.from_hidden = nn.Conv2d(hidden, 4 * hidden, kernel, padding=kernel // 2, bias=bias)
-        self.peephole = nn.Parameter(torch.zeros(3, hidden, 1, 1)) if peephole else None
+        self.from_hidden = convolution(hidden, gates, size, padding=padding, bias=bias)
+        self.peephole = (
+            nn.Parameter(torch.zeros(3, hidden, *(1 for _ in size))) if peephole else None
+        )
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> ConvLSTMState:
         """Zeros for a batch of features of this size."""
         zeros = self.zeros(features)
         return ConvLSTMState(zeros, zeros)
 
-    def project(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n g h w"]:
-        """The input's part of the gates, which a stack can make for all observed frames at once."""
+    def project(
+        self, features: Float[Tensor, "n c *d h w"], first: int | None = None
+    ) -> Float[Tensor, "n g *d h w"]:
+        """The input's part of the gates, which a stack can make for all observed frames at once.
+
+        Args:
+            features: The whole input; or, with `first`, some of its channels one behind the other.
+                The products of all its parts add up to the product of the whole.
+            first: Which channel of the input the first one of `features` is; None for the whole.
+
+        Raises:
+            ValueError: if the unit was made without an input, or the input has no such channels.
+        """
         if self.from_input is None:
             raise ValueError("this unit was made without an input")
-        return self.from_input(features)
+        if first is None:
+            return self.from_input(features)
+        last, inputs = first + features.shape[1], self.from_input.in_channels
+        if not 0 <= first < last <= inputs:
+            raise ValueError(f"channels {first} to {last - 1} are not within an input of {inputs}")
+        convolve = functional.conv2d if self.axes == 2 else functional.conv3d
+        weight = self.from_input.weight[:, first:last]
+        return convolve(features, weight, padding=[width // 2 for width in weight.shape[2:]])
 
     def step(
-        self, projected: Float[Tensor, "b g h w"] | None, state: ConvLSTMState
-    ) -> tuple[Float[Tensor, "b k h w"], ConvLSTMState]:
+        self, projected: Float[Tensor, "b g *d h w"] | None, state: ConvLSTMState
+    ) -> tuple[Float[Tensor, "b k *d h w"], ConvLSTMState]:
         """One time step: the new hidden state, which is the output, and the new state."""
         gates = self.from_hidden(state.hidden)
         if projected is not None:
@@ -88,7 +114,7 @@ class ConvLSTMUnit(Unit[ConvLSTMState]):
 
     def forward(
         self,
-        features: Float[Tensor, "b c h w"],
+        features: Float[Tensor, "b c *d h w"],
         state: ConvLSTMState,
         memory: Tensor | None = None,
     ) -> Turn[ConvLSTMState]:

@@ -34,6 +34,8 @@ class Unit(nn.Module, ABC, Generic[State]):
     """Whether the unit also maps from above to below: it then has `descend`."""
 
     hidden: int
+    axes: int = 2
+    """Spatial axes of its maps: (h, w), or (d, h, w)."""
 
     @abstractmethod
     def initial(self, features: Float[Tensor, "b *c h w"]) -> State:
@@ -54,9 +56,11 @@ class Unit(nn.Module, ABC, Generic[State]):
             memory: From the unit below, or from the top unit at the frame before; None at first.
         """
 
-    def zeros(self, features: Float[Tensor, "b *c h w"], maps: int = 1) -> Float[Tensor, "b n h w"]:
+    def zeros(
+        self, features: Float[Tensor, "b *c h w"], maps: int = 1
+    ) -> Float[Tensor, "b n *d h w"]:
         """Zeros of `maps` times `hidden` channels, for features of this batch and size."""
-        return features.new_zeros(len(features), maps * self.hidden, *features.shape[-2:])
+        return features.new_zeros(len(features), maps * self.hidden, *features.shape[-self.axes :])
 
     def descend(
         self, above: Float[Tensor, "b k h w"], below: Float[Tensor, "b c h w"]
