@@ -9,7 +9,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from framecast import listing, registry
-from framecast.cli import terminal, units
+from framecast.cli import sizes, terminal, units
 from framecast.cli.options import parse
 from framecast.errors import FramecastError
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Models:
     """List the models: those that come with framecast, ready to predict, and the types to train.
 
-    With a name, describe one: its parts with their numbers of parameters, the frames it takes,
-    its configuration and its card.
+    With a name, describe one: its parts with their numbers of parameters beside published ones,
+    the frames it takes, its configuration and its card.
     """
 
     name: Positional[str | None] = None
@@ -77,28 +77,29 @@ def _describe(name: str, as_json: bool) -> None:
     else:
         model, path = load(checked_name(name)), folder.locate(name)
         card = _text(path / folder.CARD)
+    known = sizes.beside(model, others=name in registry.names("models"))
     document = {
         "name": name,
         "type": model.config.type,
         "parameters": model.parameter_count(),
         "parts": {part: count for part, count in _parts(model).items() if count},
+        "published": [size.document() for size in known],
         "expects": asdict(model.expects),
         "stages": list(model.stages),
         "config": to_json(model.config),
         "about": model.about,
         "card": card,
     }
-    terminal.show(document, _lines(document), as_json)
+    terminal.show(document, _lines(document, known), as_json)
 
 
-def _lines(document: dict[str, Any]) -> list[str | Table]:
-    counts = [(part, f"{count:,}") for part, count in document["parts"].items()]
-    counts.append(("in all", f"{document['parameters']:,}"))
+def _lines(document: dict[str, Any], known: list[sizes.Size]) -> list[str | Table]:
     summary = listing.models().get(document["name"], "")
     return [
         *[line for line in (document["card"].strip(), summary) if line][:1],
         "",
-        terminal.table(("part", "parameters"), counts),
+        sizes.parts(document["parts"], document["parameters"], known),
+        *sizes.lines(known),
         "",
         _pairs("takes frames with", document["expects"]),
         "",

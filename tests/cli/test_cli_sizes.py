@@ -1,0 +1,89 @@
+"""`framecast models NAME`: numbers of parameters beside published ones."""
+
+import pytest
+import torch
+
+from framecast import registry
+from framecast.cli import sizes
+from framecast.cli.sizes import Figure
+
+ROWS = sizes.published()
+TYPES = sorted({row["preset"].partition("/")[0] for row in ROWS})
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Figure(12_900_000, 100_000), "12.9M"),
+        (Figure(1_140_000, 10_000), "1.14M"),
+        (Figure(7_000_000, 1_000_000), "7M"),
+        (Figure(7_585_296, 1), "7,585,296"),
+    ],
+)
+def test_a_figure_is_written_as_papers_do(figure: Figure, text: str) -> None:
+    assert str(figure) == text
+
+
+@pytest.mark.parametrize(
+    ("counted", "agrees"),
+    [(12_904_321, True), (12_949_999, True), (12_849_999, False), (12_950_001, False)],
+)
+def test_a_count_agrees_to_the_last_published_digit(counted: int, agrees: bool) -> None:
+    assert Figure(12_900_000, 100_000).agrees(counted) is agrees
+    assert not Figure(12_900_000, 1).agrees(counted)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["preset"])
+def test_a_published_figure_is_of_a_preset_and_has_a_source(row: dict) -> None:
+    assert row["preset"] in registry.names("presets")
+    assert row["source"]
+    assert row["method"]
+    for figure in (row, *row.get("parts", {}).values()):
+        assert figure["parameters"] % figure["digit"] == 0
+        assert set(str(figure["digit"])) <= {"1", "0"}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_published_sizes_are_shown_beside_the_counted(cli, name: str) -> None:
+    document = cli("models", name, "--json").json
+    text = cli("models", name).out
+    rows = [row for row in ROWS if row["preset"].startswith(f"{name}/")]
+    assert [size["preset"] for size in document["published"]] == [row["preset"] for row in rows]
+    for size, row in zip(document["published"], rows, strict=True):
+        with torch.device("meta"):
+            model = registry.find("presets", row["preset"])().model.build()
+        assert size["counted"] == model.parameter_count()
+        near = abs(size["counted"] - row["parameters"]) <= row["digit"] / 2
+        assert size["verdict"] == ("equal" if near else "differs")
+        assert near or row["note"], f"{row['preset']} differs, and nothing says why"
+        assert f"{size['counted']:,}" in text
+        assert str(Figure(row["parameters"], row["digit"])) in text
+        assert row["source"] in text
+
+
+def test_the_described_model_has_its_figure_in_the_table_of_its_parts(cli) -> None:
+    lines = cli("models", "s-hr-vqvae").out.splitlines()
+    heading = next(line for line in lines if line.startswith("part"))
+    total = next(line for line in lines if line.startswith("in all"))
+    assert heading.split() == ["part", "parameters", "published"]
+    assert total.split() == ["in", "all", "1,142,953", "1.14M"]
+
+
+def test_models_of_other_sizes_have_no_published_figure(cli, model_folder) -> None:
+    for name in ("haf-svg", model_folder()):
+        assert cli("models", name, "--json").json["published"] == []
+        assert "published" not in cli("models", name).out
+
+
+def test_a_folder_has_the_figure_of_its_own_configuration_alone(cli) -> None:
+    document = cli("models", "s-hr-vqvae/moving-mnist", "--json").json
+    assert [size["described"] for size in document["published"]] == [True]
+
+
+def test_figures_of_parts_stand_beside_the_parts() -> None:
+    own = sizes.Size(
+        "a/b", "", "", Figure(100, 1), 100, True, {"units": Figure(7_000_000, 1_000_000)}, ""
+    )
+    table = sizes.parts({"units": 7_300_096, "other": 4}, 7_300_100, [own])
+    published = list(table.columns[2].cells)
+    assert [str(cell) for cell in published] == ["7M", "", "100"]
