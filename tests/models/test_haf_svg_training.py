@@ -18,6 +18,7 @@ from framecast.models.haf_svg.coders import CoderConfig
 from framecast.models.haf_svg.latents import Hierarchy, LatentConfig, Predictor
 from framecast.models.haf_svg.model import HAFSVG, HAFSVGConfig
 from framecast.models.haf_svg.stages import Training, TrainingConfig
+from framecast.schedules import constant
 from framecast.training import train
 from layers.processes import Alone
 from training.dummy_runs import OFTEN, OPTIONS, metrics
@@ -87,6 +88,60 @@ def test_the_noise_is_the_posteriors():
     error = (future - clips().frames[:, 3:]).square().sum((2, 3, 4)).mean()
     torch.testing.assert_close(first["score"], error)
     assert {"mse", "bound_mse", "bound_kl", "bound_kl_1", "bound_kl_2"} < set(first)
+
+
+@pytest.mark.parametrize("reference_skip", [False, True])
+def test_predictions_are_fed_back_as_scheduled(reference_skip):
+    """Clip by clip and frame by frame, as encoded anew from what the decoder made of the past."""
+    model = HAFSVG(dataclasses.replace(SMALL, reference_skip=reference_skip)).eval()
+    frames, noise = clips(7).frames, torch.randn(2, 6, 4)
+    forced = torch.tensor([[True, False, False, True], [False, True, False, False]])
+    found = model.unroll(frames, 3, noise, forced)
+    recalled = model.decoder.recall(model.encoder(frames[:, 1 if reference_skip else 2]).maps)
+    for row in range(2):
+        fed, states = frames[row : row + 1, 0], model.initial(torch.zeros(1, 6))
+        for time in range(1, 7):
+            before, now = (
+                model.encoder(frame).features for frame in (fed, frames[row, None, time])
+            )
+            moment = model.observe(before, now, states, noise[row, None, time - 1])
+            states = moment.states
+            torch.testing.assert_close(found.divergence[row, time - 1], moment.divergence[0])
+            fed = frames[row : row + 1, time]
+            if time >= 3 and not forced[row, time - 3]:
+                own = [level.pick(torch.tensor([row])) for level in recalled]
+                fed = model.decoder(moment.vector, own)
+                torch.testing.assert_close(found.frames[row, time - 1], fed[0])
+
+
+def test_true_frames_are_fed_back_unless_scheduled():
+    """Without a schedule nothing changes; with one what follows the first fed frame does."""
+    stage, frames = build().eval(), clips().frames
+    noise = torch.randn(2, 5, 4)
+    plain = stage.model.unroll(frames, 3, noise)
+    always = stage.model.unroll(frames, 3, noise, torch.ones(2, 3, dtype=torch.bool))
+    never = stage.model.unroll(frames, 3, noise, torch.zeros(2, 3, dtype=torch.bool))
+    assert torch.equal(plain.frames, always.frames)
+    assert torch.equal(plain.frames[:, :3], never.frames[:, :3])
+    assert all((plain.frames[:, t] != never.frames[:, t]).any() for t in (3, 4))
+    losses = []
+    for schedule in (constant(1.0), constant(0.0)):
+        torch.manual_seed(3)
+        config = dataclasses.replace(stage.config, teacher_forcing=schedule)
+        losses.append(Training(config, stage.model, 3)("main", Clip(frames), 0)["total"])
+    assert losses[0] != losses[1]
+
+
+def test_feeding_back_leaves_the_norms_alone():
+    """Fed frames are made and read by running statistics, which only the batch itself moves."""
+    stage, frames = build(), clips().frames
+    norms = [module for module in stage.modules() if isinstance(module, BatchNorm)]
+    forced = torch.zeros(2, 3, dtype=torch.bool)
+    for mask, seen in ((None, 1), (forced, 2)):
+        stage.model.unroll(frames, 3, torch.randn(2, 5, 4), mask)
+        assert {len(norm.seen) for norm in norms} == {seen}
+    assert stage.model.training
+    assert all(norm.training for norm in norms)
 
 
 def test_a_negative_weight_is_refused():

@@ -1,10 +1,10 @@
-"""How HAF-SVG and SVG-LP are trained: the β-weighted bound of Eq 1, true frames fed back."""
+"""How HAF-SVG and SVG-LP are trained: the β-weighted bound of Eq 1."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from framecast.clip import Clip
@@ -12,6 +12,7 @@ from framecast.errors import ConfigError
 from framecast.layers.batch_norm import BatchNorm
 from framecast.models.haf_svg.model import HAFSVG
 from framecast.noise import mix
+from framecast.schedules import Schedule, constant
 from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
 
 
@@ -30,6 +31,10 @@ class TrainingConfig(StageConfig):
     loss_from: Literal["second", "future"] = "second"
     """First frame that counts: the second of the clip, as in SVG's program, or the first one after
     the context, as Eq 1 says."""
+
+    teacher_forcing: Schedule = constant(1.0)
+    """Probability, by step, that a frame of the horizon is fed back as it truly was. SVG's program
+    always does so."""
 
     def __post_init__(self) -> None:
         """Check the weight."""
@@ -50,9 +55,10 @@ class Training(Stage, of=HAFSVG, name="main"):
 
     def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
         """Σ_t MSE + β Σ_t Σ_j KL, a mean over clips."""
-        del phase, step
+        del phase
         frames = self.model.coloured(batch.frames)
-        return self._bound(frames, torch.randn(self._noise_shape(frames)))
+        noise = torch.randn(self._noise_shape(frames))
+        return self._bound(frames, noise, self.forced(frames, self.config.teacher_forcing, step))
 
     def after_step(self, step: int, reducer: Reducer) -> None:
         """Move the running statistics of the norms."""
@@ -74,10 +80,13 @@ class Training(Stage, of=HAFSVG, name="main"):
         return len(frames), frames.shape[1] - 1, self.model.config.latent.total
 
     def _bound(
-        self, frames: Float[Tensor, "b t c h w"], noise: Float[Tensor, "b t2 z"]
+        self,
+        frames: Float[Tensor, "b t c h w"],
+        noise: Float[Tensor, "b t2 z"],
+        forced: Bool[Tensor, "b horizon"] | None = None,
     ) -> dict[str, Tensor]:
         """`mse` and `kl` are sums over frames; `kl_1` … are the groups' shares, in nats."""
-        unrolled = self.model.unroll(frames, self.context, noise.to(frames))
+        unrolled = self.model.unroll(frames, self.context, noise.to(frames), forced)
         first = self.context - 1 if self.config.loss_from == "future" else 0
         error = (unrolled.frames.float() - frames[:, 1:]).square().mean((0, 2, 3, 4))
         groups = unrolled.divergence[:, first:].sum(1).mean(0)
