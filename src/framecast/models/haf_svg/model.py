@@ -10,19 +10,19 @@ Reference:
     2020); Denton, Fergus, Stochastic Video Generation with a Learned Prior (ICML 2018).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framecast.clip import Clip
 from framecast.errors import ConfigError, FramecastError
 from framecast.layers.batch_norm import BatchNorm
 from framecast.model import FrameSpec, Model, ModelConfig, Options, Step, evaluating
+from framecast.models.haf_svg import exploration
 from framecast.models.haf_svg.aligner import Recalled, repeated
 from framecast.models.haf_svg.coders import CoderConfig, Decoder, Encoded, Encoder, pick
 from framecast.models.haf_svg.latents import (
@@ -37,6 +37,9 @@ from framecast.pictures import Panel
 
 SPREAD = 0.02
 """Standard deviation of new weights."""
+
+Draw = Callable[[Float[Tensor, "n d"]], Float[Tensor, "n z"] | None]
+"""Standard normal noise for z_t of as many rows as the features have; None for means."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,15 @@ class States:
     posterior: LSTMStates
     prior: LSTMStates
     predictor: LSTMStates
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that predictions go on from: s samples of b clips, n = s·b, samples first."""
+
+    vector: Float[Tensor, "n d"]  # h of the last frame
+    states: States
+    recalled: tuple[Recalled, ...]  # of the b clips
 
 
 @dataclass(frozen=True)
@@ -140,23 +152,9 @@ class HAFSVG(Model):
                 return None
             return noise.normal(self.config.latent.total).flatten(0, 1).to(like)
 
-        first, *rest = context.frames.unbind(1)
-        before = last = self.encoder(first)
-        vector = repeated(last.features, rows * len(first))
-        states = self.initial(vector)
-        for frame in rest:
-            before, last = last, self.encoder(frame)
-            observed = repeated(last.features, len(vector))
-            states = self.observe(vector, observed, states, drawn(vector)).states
-            vector = observed
-        recalled = self.decoder.recall((before if self.config.reference_skip else last).maps)
-        del before, last
-        for done in range(1, horizon + 1):
-            predicted, states = self.imagine(vector, states, drawn(vector), options.zeroed)
-            frames = self.decoder(predicted, recalled)
+        observed = self.observed(context.frames, rows, drawn)
+        for frames in self.imagined(observed, horizon, drawn, options.zeroed):
             yield Step(frames.unflatten(0, (rows, -1)))
-            if done < horizon:
-                vector = self.encoder(frames).features
 
     def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
         """The frame after each one, as if those up to it were the context, by the means of z_t."""
@@ -175,26 +173,61 @@ class HAFSVG(Model):
         frames: Float[Tensor, "b t c h w"],
         context: int,
         noise: Float[Tensor, "b t2 z"],
+        forced: Bool[Tensor, "b horizon"] | None = None,
     ) -> Unrolled:
-        """Predict the frames after the first in training: true frames before, posterior z_t.
+        """Predict the frames after the first in training, by z_t of the posterior.
 
         Args:
             frames: The true clip.
             context: Frames of it that are observed; the last of them is recalled after it, and the
                 frame before within it.
             noise: Standard normal, for the z_t of frames 1, 2, …
+            forced: For each frame of the horizon but the last, whether the true frame comes before
+                the next one rather than the predicted one, which passes no gradient on; None for
+                all, as in SVG's program.
         """
         encoded, vectors = self._encode(frames)
+        last = max(context - 1 - int(self.config.reference_skip), 0)
+        mixed = forced is not None and not bool(forced.all())
+        recalled = self._recalled(frames[:, last]) if mixed else ()
         states, moments = self.initial(vectors[0]), list[Moment]()
         for number in range(1, len(vectors)):
             before, now = vectors[number - 1], vectors[number]
+            if forced is not None and recalled and number > context:
+                own = self._seen_again(moments[-1].vector, recalled)
+                before = torch.where(forced[:, number - 1 - context, None], before, own)
             moments.append(self.observe(before, now, states, noise[:, number - 1]))
             states = moments[-1].states
-        last = max(context - 1 - int(self.config.reference_skip), 0)
         seen = torch.arange(len(vectors) - 1)
         seen = torch.where(seen < context - 1, seen, last)
         decoded = self._decode(torch.stack([each.vector for each in moments]), encoded, seen)
         return Unrolled(decoded, torch.stack([each.divergence for each in moments], 1))
+
+    def observed(self, frames: Float[Tensor, "b t c h w"], rows: int, drawn: Draw) -> Observed:
+        """Go through a context, each frame encoded once for all rows of samples."""
+        first, *rest = frames.unbind(1)
+        before = last = self.encoder(first)
+        vector = repeated(last.features, rows * len(first))
+        states = self.initial(vector)
+        for frame in rest:
+            before, last = last, self.encoder(frame)
+            now = repeated(last.features, len(vector))
+            states = self.observe(vector, now, states, drawn(vector)).states
+            vector = now
+        recalled = self.decoder.recall((before if self.config.reference_skip else last).maps)
+        return Observed(vector, states, recalled)
+
+    def imagined(
+        self, observed: Observed, horizon: int, drawn: Draw, zeroed: tuple[int, ...] = ()
+    ) -> Iterator[Float[Tensor, "n c h w"]]:
+        """The frames after a context, one by one; what is kept is of one time step."""
+        vector, states = observed.vector, observed.states
+        for done in range(1, horizon + 1):
+            predicted, states = self.imagine(vector, states, drawn(vector), zeroed)
+            frames = self.decoder(predicted, observed.recalled)
+            yield frames
+            if done < horizon:
+                vector = self.encoder(frames).features
 
     def initial(self, like: Float[Tensor, "n d"]) -> States:
         """Zeros, for as many rows."""
@@ -252,19 +285,74 @@ class HAFSVG(Model):
             For each position a picture that sums to 1.
         """
         with torch.no_grad(), evaluating(self):
-            vector, recalled = self._next(context.frames)
-            return self.decoder.look(vector, recalled, height, positions)
+            observed = self.observed(context.frames, 1, _always(None))
+            vector, _ = self.imagine(observed.vector, observed.states, None)
+            return self.decoder.look(vector, observed.recalled, height, positions)
+
+    def traverse(
+        self, context: Clip, numbers: Sequence[int], values: Sequence[float], horizon: int
+    ) -> Float[Tensor, "p s b c h w"]:
+        """What single numbers of z_t do: a predicted frame as one of them leaves its mean.
+
+        It does so in every predicted frame up to that one. All others are at their means: of the
+        prior, which is told of those before them, and in the context of the posterior.
+
+        Args:
+            context: The observed frames, `b t c h w`.
+            numbers: Which, from 1, through all groups.
+            values: How far from the prior's mean, in its standard deviations.
+            horizon: Number, from 1, of the frame.
+
+        Returns:
+            A frame for each number and, as samples, each value.
+
+        Raises:
+            ValueError: if z_t has no such number, or the frames are not what the model expects.
+        """
+        self._check(context, horizon, len(values), HAFSVGOptions())
+        total = self.config.latent.total
+        if wrong := [number for number in numbers if not 1 <= number <= total]:
+            raise FramecastError(f"z_t has numbers from 1 to {total}, not {wrong[0]}")
+        found = []
+        with torch.no_grad(), evaluating(self):
+            frames = self.coloured(context.frames)
+            observed = self.observed(frames, len(values), _always(None))
+            for number in numbers:
+                noise = torch.zeros(len(values), len(frames), total)
+                noise[:, :, number - 1] = torch.tensor(values)[:, None]
+                *_, last = self.imagined(observed, horizon, _always(noise.flatten(0, 1)))
+                found.append(last.unflatten(0, (len(values), -1)))
+        return torch.stack(found)
 
     def inspect(self, clip: Clip) -> list[Panel]:
-        """The clip's last frame, the next one, and where its most changed place looks, per map."""
+        """Where the next frame looks, what groups held at zero take away, and what z_t does.
+
+        Returns:
+            The last frame, the next one, and the attention of its most changed place, per aligned
+            map; predictions without each group (Fig 8); traversals of each group's numbers.
+        """
         if len(clip.frames) != 1:
             raise FramecastError("inspect takes one clip, 1 t c h w")
-        if not self.config.coder.aligned:
-            raise FramecastError("this haf-svg aligns no features, so it has no attention to show")
-        context = Clip(self.coloured(clip.frames))
-        with torch.no_grad(), evaluating(self):
-            frame = self.decoder(*self._next(context.frames))[0]
-        last = context.frames[0, -1]
+        self._check_frames(clip.frames)
+        context, latent = Clip(self.coloured(clip.frames)), self.config.latent
+
+        def predict(samples: int | None, zeroed: tuple[int, ...]) -> Tensor:
+            options = HAFSVGOptions(zeroed)
+            found = self.predict(context, exploration.HORIZON, samples=samples, options=options)
+            return found.frames[0, 0]
+
+        def traverse(numbers: Sequence[int], values: Sequence[float]) -> Tensor:
+            return self.traverse(context, numbers, values, exploration.AHEAD)[:, :, 0]
+
+        return [
+            *self._looked(context),
+            exploration.held(predict, latent.groups),
+            *exploration.traversed(traverse, latent),
+        ]
+
+    def _looked(self, context: Clip) -> list[Panel]:
+        """Around the change from the last frame to the next one."""
+        frame, last = self.predict(context, 1).frames[0, 0, 0], context.frames[0, -1]
         place = int((frame - last).abs().sum(0).argmax())
         panels = [Panel("last frame", last, (0, 1)), Panel("next frame", frame, (0, 1))]
         for height in sorted(self.config.coder.aligned, reverse=True):
@@ -275,15 +363,15 @@ class HAFSVG(Model):
             panels.append(Panel(title, found, (0, float(found.max()))))
         return panels
 
-    def _next(self, frames: Tensor) -> tuple[Tensor, tuple[Recalled, ...]]:
-        """The vector of the frame after a context, by means, and what the decoder recalls."""
-        encoded, vectors = self._encode(frames)
-        states = self.initial(vectors[0])
-        for before, now in pairwise(vectors):
-            states = self.observe(before, now, states, None).states
-        last = max(len(vectors) - 1 - int(self.config.reference_skip), 0)
-        maps = [each.unflatten(0, (len(vectors), -1))[last] for each in encoded.maps]
-        return self.imagine(vectors[-1], states, None)[0], self.decoder.recall(maps)
+    def _recalled(self, frame: Tensor) -> tuple[Recalled, ...]:
+        """What the decoder recalls of a frame when it predicts, without gradients."""
+        with torch.no_grad(), evaluating(self):
+            return self.decoder.recall(self.encoder(frame).maps)
+
+    def _seen_again(self, vector: Tensor, recalled: tuple[Recalled, ...]) -> Tensor:
+        """h of a predicted frame that is fed back, without gradients."""
+        with torch.no_grad(), evaluating(self):
+            return self.encoder(self.decoder(vector, recalled)).features
 
     def _encode(self, frames: Tensor) -> tuple[Encoded, Float[Tensor, "t b d"]]:
         """All frames at once, times first."""
@@ -306,6 +394,10 @@ class HAFSVG(Model):
         wrong = [number for number in zeroed if not 1 <= number <= groups]
         if wrong:
             raise FramecastError(f"zeroed names groups from 1 to {groups}, not {wrong[0]}")
+
+
+def _always(noise: Float[Tensor, "n z"] | None) -> Draw:
+    return lambda like: None if noise is None else noise.to(like)
 
 
 def _initialise(module: nn.Module) -> None:
