@@ -1,6 +1,7 @@
 """Sums and functions a scalar at a time, of which the oracles of recurrent units are made."""
 
 import math
+from itertools import product
 
 
 def sigmoid(x: float) -> float:
@@ -8,13 +9,12 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def convolve(weight, maps, channel, y, x) -> float:
-    """One output of a zero-padded convolution, by its definition."""
-    total, (_, inputs, size, _) = 0.0, weight.shape
-    for i in range(inputs):
-        for dy in range(size):
-            for dx in range(size):
-                row, column = y + dy - size // 2, x + dx - size // 2
-                if 0 <= row < maps.shape[1] and 0 <= column < maps.shape[2]:
-                    total += float(weight[channel, i, dy, dx]) * float(maps[i, row, column])
+def convolve(weight, maps, channel, *place) -> float:
+    """One output of a zero-padded convolution, by its definition, in as many axes as the place."""
+    total, inputs, widths = 0.0, weight.shape[1], weight.shape[2:]
+    for offset in product(*map(range, widths)):
+        at = tuple(p + d - n // 2 for p, d, n in zip(place, offset, widths, strict=True))
+        if all(0 <= a < size for a, size in zip(at, maps.shape[1:], strict=True)):
+            for i in range(inputs):
+                total += float(weight[(channel, i, *offset)]) * float(maps[(i, *at)])
     return total

@@ -24,6 +24,8 @@ Size = tuple[int, int, int]
 """Of time, height and width."""
 STILL, FLAT = (1, 1, 1), (1, 2, 2)
 """By how much maps become smaller or larger: not at all, or in height and width only."""
+AXES = (2, 3, 4)
+"""Of time, height and width in maps and kernels."""
 STATISTICS = {"mean": "running_mean", "variance": "running_var"}
 """What torch calls the statistics of `BatchNorm`."""
 COUNTER = "num_batches_tracked"
@@ -63,7 +65,7 @@ class EncoderBlock(nn.Module):
         self.downsample = (
             None
             if same
-            else nn.Sequential(_convolution(inputs, outputs, STILL, stride), BatchNorm(outputs))
+            else nn.Sequential(_convolution(inputs, outputs, (1, 1, 1), stride), BatchNorm(outputs))
         )
 
     def forward(self, maps: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k t2 h2 w2"]:
@@ -166,20 +168,68 @@ class ResNet3d(nn.Module):
         return self.stem[1:](maps)
 
 
+class LargerConv3d(nn.Conv3d):
+    """A convolution of maps that are made larger first, by repeating every value.
+
+    The large maps are not made: what is repeated is multiplied once, by the sum of the weights that
+    it meets, which makes a transposed convolution of the small maps by a kernel summed over as many
+    neighbours. It multiplies 27/8 times less for a kernel of 3 and maps of twice the size, and is
+    equal to rounding, also where zeros are around.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: Size, times: Size, *, bias: bool = False
+    ) -> None:
+        """Make the kernel.
+
+        Args:
+            inputs: Channels in.
+            outputs: Channels out.
+            kernel: Depth, height and width, odd.
+            times: How many of each value there are then, along each.
+            bias: Whether there is one.
+        """
+        super().__init__(inputs, outputs, kernel, bias=bias)
+        self.times = times
+
+    def forward(self, input: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k t2 h2 w2"]:  # noqa: A002
+        """Maps of `times` the size."""
+        weight = self.weight.transpose(0, 1).flip(AXES)
+        for axis, times in zip(AXES, self.times, strict=True):
+            weight = _summed(weight, axis, times)
+        padding = tuple(width // 2 for width in self.kernel_size)
+        return functional.conv_transpose3d(input, weight, self.bias, self.times, padding)
+
+
 class DecoderBlock(nn.Module):
     """Two convolutions without norms, added to what they were made of."""
 
-    def __init__(self, inputs: int, outputs: int, depth: int) -> None:
-        """Make the convolutions; with other channels, a 1×1×1 one for what goes past them."""
-        super().__init__()
-        self.conv1 = _convolution(inputs, outputs, (depth, 3, 3))
-        self.conv2 = _convolution(outputs, outputs, (depth, 3, 3))
-        self.project = None if inputs == outputs else _convolution(inputs, outputs, STILL)
+    def __init__(self, inputs: int, outputs: int, depth: int, times: Size = STILL) -> None:
+        """Make the convolutions.
 
-    def forward(self, maps: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k t h w"]:
+        Args:
+            inputs: Channels in.
+            outputs: Channels out; with others, a 1×1×1 convolution makes them of what goes past.
+            depth: Of the kernels, odd.
+            times: How much larger the maps are made first, in time, height and width.
+        """
+        super().__init__()
+        kernel = (depth, 3, 3)
+        self.times = times
+        self.conv1 = (
+            _convolution(inputs, outputs, kernel)
+            if times == STILL
+            else LargerConv3d(inputs, outputs, kernel, times)
+        )
+        self.conv2 = _convolution(outputs, outputs, kernel)
+        self.project = None if inputs == outputs else _convolution(inputs, outputs, (1, 1, 1))
+
+    def forward(self, maps: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k t2 h2 w2"]:
         """The block's maps."""
-        past = maps if self.project is None else self.project(maps)
         inner = self.conv2(functional.relu(self.conv1(maps), inplace=True))
+        past = maps if self.project is None else self.project(maps)
+        if self.times != STILL:
+            past = functional.interpolate(past, inner.shape[2:], mode="nearest")
         return functional.relu(inner + past, inplace=True)
 
 
@@ -204,19 +254,18 @@ class Decoder3d(nn.Module):
         """
         super().__init__()
         _check(channels, width, depth)
-        self.doubled = FLAT if depth == 1 else (2, 2, 2)
+        doubled = FLAT if depth == 1 else (2, 2, 2)
         self.deep = nn.Sequential(
             DecoderBlock(inputs, 2 * width, depth), DecoderBlock(2 * width, 2 * width, depth)
         )
         self.wide = nn.Sequential(
-            DecoderBlock(2 * width, width, depth), DecoderBlock(width, width, depth)
+            DecoderBlock(2 * width, width, depth, doubled), DecoderBlock(width, width, depth)
         )
-        self.output = nn.Conv3d(width, channels, (depth, 7, 7), padding=(depth // 2, 3, 3))
+        self.output = LargerConv3d(width, channels, (depth, 7, 7), FLAT, bias=True)
 
     def forward(self, maps: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k t2 h2 w2"]:
         """Windows of frames, not clipped."""
-        maps = self.wide(_larger(self.deep(maps), self.doubled))
-        return self.output(_larger(maps, FLAT))
+        return self.output(self.wide(self.deep(maps)))
 
 
 def copy_transposed(encoder: ResNet3d, decoder: Decoder3d) -> Copied:
@@ -232,7 +281,7 @@ def copy_transposed(encoder: ResNet3d, decoder: Decoder3d) -> Copied:
             source = sources.get(MIRRORED.get(name, ""))
             if source is None:
                 continue
-            turned = source.transpose(0, 1).flip((2, 3, 4))
+            turned = source.transpose(0, 1).flip(AXES)
             if turned.shape == parameter.shape:
                 parameter.copy_(turned)
                 copied.append(name)
@@ -266,9 +315,15 @@ def _convolution(
     return nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=False)
 
 
-def _larger(maps: Tensor, times: Size) -> Tensor:
-    scale = tuple(float(number) for number in times)
-    return functional.interpolate(maps, scale_factor=scale, mode="nearest")
+def _summed(weight: Tensor, axis: int, times: int) -> Tensor:
+    """A kernel longer by `times` - 1, the sum of what it is at each of `times` places."""
+    width = weight.shape[axis]
+    shape = list(weight.shape)
+    shape[axis] = width + times - 1
+    total = weight.new_zeros(shape)
+    for place in range(times):
+        total.narrow(axis, place, width).add_(weight)
+    return total
 
 
 def _check(channels: int, width: int, depth: int) -> None:
