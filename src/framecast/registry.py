@@ -18,6 +18,7 @@ MODELS: dict[str, str] = {
     "unit-stack": "framecast.models.unit_stack:UnitStack",
     "stip": "framecast.models.stip.model:STIP",
     "haf-svg": "framecast.models.haf_svg.model:HAFSVG",
+    "v3d-convlstm": "framecast.models.v3d_convlstm.model:V3DConvLSTM",
 }
 
 DATA: dict[str, str] = {
