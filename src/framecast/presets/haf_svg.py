@@ -17,7 +17,7 @@ from framecast.models.haf_svg.coders import CoderConfig
 from framecast.models.haf_svg.latents import LatentConfig
 from framecast.models.haf_svg.model import HAFSVGConfig
 from framecast.models.haf_svg.stages import TrainingConfig
-from framecast.schedules import decay
+from framecast.schedules import Schedule, decay
 from framecast.stage import OptimizerConfig
 
 EPOCH = 600
@@ -266,8 +266,17 @@ def _published(table: Published, groups: int, *, aligned: bool = True) -> Experi
 
 
 def _bouncing(model: HAFSVGConfig) -> Experiment:
+    """Unlike the published ones fed its own predictions, and then with a larger β: a posterior that
+    knows the next frame would else mend what is wrong in them, which no prior can.
+    """
     data = MovingDigits(digits="mnist+glyphs", variant="svg-stochastic", fixed_train=False)
-    training = replace(_quick(4_000, validate_every=500), batch=16, sample_every=1_000)
+    training = replace(
+        _quick(4_000, validate_every=500),
+        batch=16,
+        beta=1e-3,
+        teacher_forcing=Schedule(1.0, 0.0, begin=400, steps=1_600),
+        sample_every=1_000,
+    )
     return Experiment(model, data, context=5, horizon=10, stages={"main": training})
 
 
