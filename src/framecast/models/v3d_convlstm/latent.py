@@ -81,9 +81,10 @@ class GaussianMaps(nn.Module):
         """The distribution that a hidden state gives, for the posterior with the target's share."""
         trunk = share(self.trunk, hidden, slice(self.hidden), self.trunk.bias)
         mean, spread = self.heads((trunk if target is None else trunk + target).relu()).chunk(2, 1)
-        # in single precision: squares and quotients of it are to come
-        deviation = functional.softplus(spread.float()).clamp(SMALLEST, LARGEST)
-        return Gaussian(mean.float(), deviation)
+        # in single precision at least: squares and quotients of it are to come
+        precise = torch.promote_types(spread.dtype, torch.float32)
+        deviation = functional.softplus(spread.to(precise)).clamp(SMALLEST, LARGEST)
+        return Gaussian(mean.to(precise), deviation)
 
 
 def share(
