@@ -118,7 +118,7 @@ def decode(x: Tensor, weights: Weights, depth: int) -> Tensor:
         name = f"dec.{block}"
         y = relu(convolved(x, weights, f"{name}.first", (1, 1, 1)))
         y = convolved(y, weights, f"{name}.second", (1, 1, 1))
-        if block in (0, 2):
+        if f"{name}.skip.w" in weights:  # where the channels are others
             x = convolved(x, weights, f"{name}.skip", (1, 1, 1))
         x = relu(x + y)
     x = doubled(x, (3, 4))
@@ -398,3 +398,55 @@ def losses(
 def total(reconstruction: Tensor, latent: Tensor, weight: float) -> Tensor:
     """Eq 7 with λ_rec = 1."""
     return 1 * reconstruction + weight * latent
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def read(state: Weights, settings: Settings) -> Weights:
+    """The tensors of a Framecast V3D-ConvLSTM's state dict under the names of this file."""
+    weights: Weights = {}
+
+    def take(name: str, source: str, norm: str | None = None) -> None:
+        weights[f"{name}.w"] = state[f"{source}.weight"]
+        if f"{source}.bias" in state:
+            weights[f"{name}.b"] = state[f"{source}.bias"]
+        if norm is not None:
+            for own, their in (("gain", "weight"), ("shift", "bias")):
+                weights[f"{name}.{own}"] = state[f"{norm}.{their}"]
+            for statistic in ("mean", "variance"):
+                weights[f"{name}.{statistic}"] = state[f"{norm}.{statistic}"]
+
+    encoders = {"enc": "encoder", **({"after": "posterior_encoder"} if settings.separate else {})}
+    for name, source in encoders.items():
+        take(f"{name}.stem", f"{source}.stem.0", f"{source}.stem.1")
+        for layer in (1, 2):
+            for block in (0, 1):
+                own, their = f"{name}.layer{layer}.{block}", f"{source}.layer{layer}.{block}"
+                take(f"{own}.first", f"{their}.conv1.0", f"{their}.conv1.1")
+                take(f"{own}.second", f"{their}.conv2.0", f"{their}.conv2.1")
+                if layer == 2 and block == 0:
+                    take(f"{own}.skip", f"{their}.downsample.0", f"{their}.downsample.1")
+    for layer in range(settings.layers):
+        source = f"convlstm.{layer}"
+        # gates are one behind the other: of the input, which has no bias, and of the state
+        kernels = [state[f"{source}.{part}.weight"] for part in ("from_input", "from_hidden")]
+        gates = torch.cat(kernels, 1).chunk(4)
+        biases = state[f"{source}.from_hidden.bias"].chunk(4)
+        order = ("in", "forget", "new", "out")
+        for gate, kernel, bias in zip(order, gates, biases, strict=True):
+            weights[f"lstm{layer}.{gate}.w"], weights[f"lstm{layer}.{gate}.b"] = kernel, bias
+    for name in ("prior", "posterior") if settings.latent else ():
+        take(f"{name}.trunk", f"{name}.trunk")
+        for kind, short in (("weight", "w"), ("bias", "b")):
+            mean, deviation = state[f"{name}.heads.{kind}"].chunk(2)
+            weights[f"{name}.mean.{short}"] = mean
+            weights[f"{name}.deviation.{short}"] = deviation
+    blocks = ("deep.0", "deep.1", "wide.0", "wide.1")
+    for number, block in enumerate(blocks):
+        take(f"dec.{number}.first", f"decoder.{block}.conv1")
+        take(f"dec.{number}.second", f"decoder.{block}.conv2")
+        if f"decoder.{block}.project.weight" in state:
+            take(f"dec.{number}.skip", f"decoder.{block}.project")
+    take("dec.out", "decoder.output")
+    return weights
