@@ -181,6 +181,15 @@ class Stage(nn.Module):
         """Modules kept in evaluation mode and without gradients."""
         return []
 
+    def begin(self) -> dict[str, str]:
+        """Take over weights from elsewhere; called before the first step, and not to go on from a
+        checkpoint.
+
+        Returns:
+            What was taken over and what was not, by part, for the run's record; nothing by default.
+        """
+        return {}
+
     def source(self, clips: Source) -> Source:
         """What the stage trains on: the clips, or something computed from them once."""
         return clips

@@ -1,6 +1,8 @@
 """Small trainings of the dummy, and how to read what they leave."""
 
 import csv
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from framecast.training import RunOptions
 
 OPTIONS = RunOptions(accelerator="cpu", workers=0, progress=False)
 OFTEN = {"log_every": 1, "validate_every": 2, "checkpoint_every": 2, "sample_every": 0}
+At = Callable[[int, Callable[[Any], None]], None]
+"""Of the fixture `after_step`: a number of steps, and what to do then."""
 Row = tuple[str, int, str, str]  # stage, step, split, name
 
 
@@ -68,3 +72,8 @@ def quiet() -> Experiment:
 def uneven() -> Experiment:
     """A batch that two processes cannot share."""
     return plain(batch=6, accumulate=2)
+
+
+def send(number: int) -> Callable[[Any], None]:
+    """Raise a signal, for `after_step`."""
+    return lambda _: signal.raise_signal(number)

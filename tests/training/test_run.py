@@ -6,14 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from dummy_runs import OFTEN, OPTIONS, chain, experiment, metrics, plain, traces, weights
+from dummy_runs import (
+    OFTEN,
+    OPTIONS,
+    At,
+    chain,
+    experiment,
+    metrics,
+    plain,
+    send,
+    traces,
+    weights,
+)
 
 import framecast
 from contract.dummy import Dots, DummyConfig, PlainConfig
@@ -24,30 +35,6 @@ from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.stage import OptimizerConfig
 from framecast.training import Interrupted, RunOptions, train
 from framecast.training.trainer import Trainer
-
-At = Callable[[int, Callable[[Trainer], None]], None]
-
-
-@pytest.fixture
-def after_step(monkeypatch: pytest.MonkeyPatch) -> At:
-    """Do something in the middle of a run, when so many steps of a stage are done."""
-    real = Trainer.step
-
-    def arrange(number: int, act: Callable[[Trainer], None]) -> None:
-        def step(self: Trainer, micros: list[Any]) -> dict[str, float]:
-            values = real(self, micros)
-            if self.done == number:
-                monkeypatch.setattr(Trainer, "step", real)
-                act(self)
-            return values
-
-        monkeypatch.setattr(Trainer, "step", step)
-
-    return arrange
-
-
-def send(number: int) -> Callable[[Trainer], None]:
-    return lambda _: signal.raise_signal(number)
 
 
 def test_a_run_leaves_what_it_says(tmp_path: Path) -> None:

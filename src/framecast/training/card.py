@@ -1,5 +1,6 @@
 """The README of a trained model, from facts alone."""
 
+from framecast.config import Json
 from framecast.model import Model
 
 
@@ -25,6 +26,7 @@ def card(model: Model) -> str:
             "|---|---|---|---|",
             *rows,
             "",
+            *_begun(about["stages"]),
             "```python",
             'model = framecast.load("this folder")',
             f"out = model.predict(context, horizon={about['horizon']})",
@@ -32,6 +34,16 @@ def card(model: Model) -> str:
             "",
         ]
     )
+
+
+def _begun(stages: list[Json]) -> list[str]:
+    """What the stages took over from elsewhere, a line per part."""
+    lines = [
+        f"- {stage['name']} began with {part}: {text}"
+        for stage in stages
+        for part, text in stage.get("begun", {}).items()
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _score(score: float | None) -> str:

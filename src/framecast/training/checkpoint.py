@@ -39,6 +39,7 @@ class Checkpoint:
     average: Tensors = field(default_factory=dict)  # moving average of the weights
     kept: Kept | None = None
     finished: tuple[Json, ...] = ()  # facts about the stages before
+    begun: dict[str, str] = field(default_factory=dict)  # what the stage took over, by part
     log_bytes: int = 0  # length of the log
 
 
@@ -60,6 +61,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         "step": checkpoint.step,
         "kept": {"step": kept.step, "score": kept.score} if kept else None,
         "finished": list(checkpoint.finished),
+        "begun": checkpoint.begun,
         "log_bytes": checkpoint.log_bytes,
     }
     target = folder / f"{checkpoint.index:02d}-{checkpoint.step:09d}"
@@ -101,6 +103,7 @@ def load(path: Path) -> Checkpoint:
         average,
         Kept(best, kept["step"], kept["score"]) if kept else None,
         tuple(facts["finished"]),
+        facts.get("begun", {}),
         facts["log_bytes"],
     )
 

@@ -96,6 +96,7 @@ def _stage(
     batches.check_shares(config.batch, config.accumulate, world)
     model = initial_model(experiment)
     stage = config.build(model, experiment.context)
+    stage.begin()
     trainer = Trainer(fabric, stage, name, experiment.seed)
     source = stage.source(First(clips, config.batch))
     order = Order(len(source), config.batch, experiment.seed, world=world)

@@ -9,6 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINE_EVERY = 30.0  # seconds
 
 
+def say(stage: str, begun: dict[str, str]) -> None:
+    """A line for each part that a stage began with something for."""
+    for part, text in begun.items():
+        sys.stderr.write(f"{stage}: {part}: {text}\n")
+
+
 class Steps:
     """Shows how far a stage is, at which rate, and the time left."""
 

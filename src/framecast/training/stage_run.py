@@ -17,12 +17,13 @@ from framecast.errors import FramecastError, TrainingError
 from framecast.folder import Json
 from framecast.model import load_weights
 from framecast.noise import mix
+from framecast.stage import Stage
 from framecast.training import batches, checkpoint, optimizers
 from framecast.training.card import card
 from framecast.training.checkpoint import Checkpoint, Kept, Tensors
 from framecast.training.logging import Log
 from framecast.training.place import Place, initial_model
-from framecast.training.progress import Steps
+from framecast.training.progress import Steps, say
 from framecast.training.samples import picture
 from framecast.training.signals import Interrupted
 from framecast.training.trainer import Trainer
@@ -61,6 +62,7 @@ class StageRun:
             load_weights(self.model, dict(weights), f"stage {self.name!r}")
         torch.manual_seed(mix(self.experiment.seed, "stage", self.name))
         stage = self.config.build(self.model, self.experiment.context)
+        self.begun = self._begin(stage) if reached is None else reached.begun
         self.trainer = Trainer(self.fabric, stage, self.name, self.experiment.seed)
         self.kept: Kept | None = None
         if reached is not None:
@@ -71,6 +73,13 @@ class StageRun:
         self.validation_source = None if held_out is None else stage.source(held_out)
         self.log = self._open_log(reached) if self.fabric.is_global_zero else None
         self.saved = None if reached is None else reached.step
+
+    def _begin(self, stage: Stage) -> dict[str, str]:
+        """Let a stage take over weights from elsewhere, and say what it took."""
+        begun = stage.begin()
+        if self.place.options.progress and self.fabric.is_global_zero:
+            say(self.name, begun)
+        return begun
 
     def run(self) -> None:
         """Train to the end of the stage, and write what it hands on."""
@@ -256,6 +265,7 @@ class StageRun:
             average=trainer.average.state(),
             kept=self.kept,
             finished=self.finished,
+            begun=self.begun,
             log_bytes=log.sync(),
         )
         keep = self.place.options.keep_checkpoints
@@ -298,7 +308,7 @@ class StageRun:
             "step": self.kept.step,
             "score": self.kept.score,
         }
-        return (*self.finished, own)
+        return (*self.finished, own | ({"begun": self.begun} if self.begun else {}))
 
     def about(self) -> Json:
         """What the weights were trained on and for."""
