@@ -1,15 +1,18 @@
 """How a V3D-ConvLSTM is trained: Eq 7, on all frames of all windows."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from framecast import digest
 from framecast.clip import Clip
 from framecast.errors import ConfigError
 from framecast.layers.batch_norm import BatchNorm
+from framecast.layers.resnet3d import copy_transposed
 from framecast.models.v3d_convlstm.latent import (
     LatentLoss,
     LatentWeights,
@@ -46,6 +49,10 @@ class TrainingConfig(StageConfig):
     alone."""
     teacher_forcing: Schedule = Schedule(1.0, 0.0, steps=None)
     """Probability, by step, that a frame of the horizon is fed back as it truly was."""
+    pretrained: Path | None = None
+    """Weights of r3d_18, learnt on Kinetics-400 and made safetensors by `framecast weights
+    convert`, that encoder and decoder begin with; they take the place of those of `--init`. The
+    model is then of the paper's width and depth."""
 
     def __post_init__(self) -> None:
         """Check that the latent fields go together."""
@@ -76,6 +83,24 @@ class Training(Stage, of=V3DConvLSTM, name="main"):
         if "latent" in terms:
             total = total + self.config.latent_weight(step, self.config.steps) * terms["latent"]
         return {"total": total, **terms}
+
+    def begin(self) -> dict[str, str]:
+        """Load the pretrained encoder, and its transpose into the decoder."""
+        path = self.config.pretrained
+        if path is None:
+            return {}
+        encoders = {"encoder": self.model.encoder}
+        if self.model.config.posterior_encoder == "separate":
+            encoders["posterior_encoder"] = self.model.posterior_encoder
+        for encoder in encoders.values():
+            encoder.load_kinetics(path)
+        copied = copy_transposed(self.model.encoder, self.model.decoder)
+        whole = f"all tensors of {path} (SHA-256 {digest.of_file(path)})"
+        return {
+            **dict.fromkeys(encoders, whole),
+            "decoder": f"the encoder's, transposed, in {', '.join(copied.copied)}; "
+            f"new weights in {', '.join(copied.left)}",
+        }
 
     def after_step(self, step: int, reducer: Reducer) -> None:
         """Move the running statistics of the norms."""
