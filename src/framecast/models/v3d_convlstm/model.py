@@ -177,7 +177,9 @@ class V3DConvLSTM(Model):
         """
         first, *others = self.convlstm
         if before is None:
-            states = tuple(unit.initial(drive) for unit in self.convlstm)
+            # cells add up over all steps, in single precision at least
+            precise = drive.to(torch.promote_types(drive.dtype, torch.float32))
+            states = tuple(unit.initial(precise) for unit in self.convlstm)
         elif before.z is None:
             states = before.states
         else:

@@ -118,8 +118,8 @@ class Training(Stage, of=V3DConvLSTM, name="main"):
         forced = torch.ones(len(frames), horizon, dtype=torch.bool, device=frames.device)
         with torch.no_grad():
             terms = self._terms(frames, forced, noise)
-        forced_terms = {f"forced_{name}": value for name, value in terms.items()}
-        return {**self.rollout_scores(batch), **forced_terms}
+        bound = {f"bound_{name}": value for name, value in terms.items()}
+        return {**self.rollout_scores(batch), **bound}
 
     def _noise_shape(self, frames: Tensor) -> tuple[int, ...]:
         return noise_shape(self.model, frames, self.context)
