@@ -222,6 +222,31 @@ def test_a_row_of_frames_is_divided_by_lines():
     assert torch.equal(pictures.row(torch.ones(1, 3, 2, 2)), torch.ones(3, 2, 2))
 
 
+def test_rows_under_each_other_are_divided_by_lines():
+    frames = torch.rand(3, 2, 1, 4, 5)
+    image = pictures.stacked(list(frames))
+    assert image.shape == (1, 3 * 4 + 2 * 2, 2 * 5 + 2)
+    for place in range(3):
+        assert torch.equal(image[:, 6 * place :][:, :4], pictures.row(frames[place]))
+    assert (image[:, 4:6] == 0.5).all()
+    assert torch.equal(pictures.stacked([torch.ones(1, 3, 2, 2)]), torch.ones(3, 2, 2))
+
+
+def test_rows_of_a_panel_have_names_beside_them():
+    """Each at the middle of its row, cut where it is long; the image itself is as without."""
+    image = torch.cat([colour(1, 0, 0), colour(0, 1, 0)], 1)
+    bare = pictures.panels([Panel("", image, (0, 1))])
+    for names, fits in ((("a", "bb"), True), (("a" * 99, "b" * 200), False)):
+        sheet = pictures.panels([Panel("", image, (0, 1), names)])
+        beside = sheet.width - bare.width
+        assert (20 < beside < 60) if fits else (200 < beside <= 260)
+        assert np.array_equal(pixels(sheet)[:, 24 + beside :], pixels(bare)[:, 24:])
+        dark = (pixels(sheet)[50:306, : 24 + beside] < 128).all(-1).any(1).nonzero()[0]
+        upper, lower = dark[dark < 128], dark[dark >= 128]
+        assert 40 < upper.min() <= upper.max() < 88
+        assert 168 < lower.min() <= lower.max() < 216
+
+
 @pytest.mark.parametrize("count", [1, 5, 256, 512, 700])
 def test_bars_are_as_high_as_values_in_proportion_to_the_largest(count: int):
     values = np.random.default_rng(count).integers(0, 50, count)

@@ -45,6 +45,8 @@ class Panel:
     image: Float[Tensor, "c h w"] | Float[np.ndarray, "c h w"]
     """One channel (gray in the range (0, 1), otherwise a heat map) or three (RGB)."""
     range: Ends
+    rows: tuple[str, ...] = ()
+    """Names of the rows, equally high, that an image other than a heat map consists of."""
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,11 @@ def row(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "c2 h w2"]:
     return torch.cat(parts[1:], -1)
 
 
+def stacked(rows: Sequence[Float[Tensor, "t c h w"]]) -> Float[Tensor, "c2 h2 w2"]:
+    """Rows of equally many frames under each other, as the image of a panel, divided alike."""
+    return row(torch.stack([row(frames) for frames in rows]).mT).mT
+
+
 def bars(values: Float[np.ndarray, "n"] | Int64[np.ndarray, "n"]) -> Float[np.ndarray, "1 h w"]:
     """Values from 0 up as dark bars on white, the largest at full height: the image of a panel.
 
@@ -417,7 +424,20 @@ def _enlarged(pixels: np.ndarray) -> Image.Image:
 def _panel(panel: Panel) -> Image.Image:
     if panel.image.shape[0] == 1 and panel.range != (0, 1):
         return heat_map(panel.image[0], panel.range)
-    return _enlarged(_rgb(panel.image, panel.range))
+    image = _enlarged(_rgb(panel.image, panel.range))
+    return _named(image, panel.rows) if panel.rows else image
+
+
+def _named(image: Image.Image, names: Sequence[str]) -> Image.Image:
+    """An image with a name beside each of its rows."""
+    room, font = _label_room(names), _font(14)
+    whole = Image.new("RGB", (room + image.width, image.height), "white")
+    whole.paste(image, (room, 0))
+    draw = ImageDraw.Draw(whole)
+    for number, name in enumerate(names):
+        place = (room - 12, (number + 0.5) * image.height / len(names))
+        draw.text(place, _shortened(name, font, room - 12), _INK, font, anchor="rm")
+    return whole
 
 
 # ---- layout

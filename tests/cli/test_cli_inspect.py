@@ -112,6 +112,23 @@ def test_a_model_of_the_paper(cli, frame_folder) -> None:
     assert levels[0]["values"] == load("m").values[0]
 
 
+def test_what_latent_variables_do(cli, frame_folder) -> None:
+    """A tiny haf-svg: rows are named for programs too."""
+    from framecast.models.haf_svg import HAFSVG
+    from framecast.presets.haf_svg import tiny
+
+    config = tiny().model
+    HAFSVG(config).save("m")
+    video = frame_folder("v", 12, config.coder.size, config.coder.size)
+    ran = cli("inspect", "m", video, "--context", 3, "--json")
+    assert ran.code == 0, ran.err
+    rows = {panel["title"]: panel["rows"] for panel in ran.json["panels"]}
+    expected = ["mean of z_t", "z_t drawn", "group 1 zero", "group 2 zero"]
+    assert rows["predicted frames 1, 3, 5, 7, 9, 11, 13"] == expected
+    assert rows["last frame"] == []
+    assert sum("numbers (effect)" in title for title in rows) == config.latent.groups == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

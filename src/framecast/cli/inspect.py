@@ -73,7 +73,10 @@ def run(argv: Sequence[str]) -> int:
         "wrote": out,
         "frames": frames,
         "size": [height, width],
-        "panels": [{"title": panel.title, "range": list(panel.range)} for panel in panels],
+        "panels": [
+            {"title": panel.title, "range": list(panel.range), "rows": list(panel.rows)}
+            for panel in panels
+        ],
         "notes": notes,
     }
     terminal.show(document, lines, options.json)

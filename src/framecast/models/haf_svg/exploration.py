@@ -4,9 +4,8 @@ Reference:
     Lin, Yuan, Li, HAF-SVG (IJCAI 2020), Fig 8.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,9 +38,10 @@ def held(predict: Predict, groups: int) -> Panel:
     numbers = range(1, groups + 1)
     futures = [predict(None, ()), predict(1, ()), *(predict(1, (number,)) for number in numbers)]
     shown = [number - 1 for number in SHOWN]
-    zero = "z_t" if groups == 1 else f"group {', '.join(map(str, numbers))}"
-    title = f"frames {SHOWN[0]} to {SHOWN[-1]}, rows: means; all drawn; {zero} at zero"
-    return Panel(title, _rows(future[shown] for future in futures), (0, 1))
+    title = f"predicted frames {', '.join(map(str, SHOWN))}"
+    zero = [f"{_name(number, groups)} zero" for number in numbers]
+    image = pictures.stacked([future[shown] for future in futures])
+    return Panel(title, image, (0, 1), ("mean of z_t", "z_t drawn", *zero))
 
 
 def traversed(traverse: Traverse, latent: LatentConfig) -> list[Panel]:
@@ -50,24 +50,20 @@ def traversed(traverse: Traverse, latent: LatentConfig) -> list[Panel]:
     A row per number, the one with the largest effect first: the mean over pixels and channels of
     the absolute difference between its two ends.
     """
+    low, high = VALUES[0], VALUES[-1]
     panels = []
-    for group in range(latent.groups):
-        numbers = range(1 + group * latent.group, 1 + (group + 1) * latent.group)
-        ends = traverse(numbers, (VALUES[0], VALUES[-1]))
+    for group in range(1, latent.groups + 1):
+        first = 1 + (group - 1) * latent.group
+        ends = traverse(range(first, first + latent.group), (low, high))
         effects = (ends[:, 1] - ends[:, 0]).abs().mean((1, 2, 3))
         order = effects.argsort(descending=True, stable=True)[:MOST].tolist()
-        rows = [numbers[place] for place in order]
-        of = f"group {group + 1}" if latent.groups > 1 else "z_t"
-        span = f"{effects[order[0]]:.2g}"
-        if len(order) > 1:
-            span += f" to {effects[order[-1]]:.2g}"
-        title = f"frame {AHEAD}, {of}, rows: number {', '.join(map(str, rows))}"
-        title += f" at {VALUES[0]:+.0f} to {VALUES[-1]:+.0f} sd, effect {span}"
-        panels.append(Panel(title, _rows(traverse(rows, VALUES)), (0, 1)))
+        image = pictures.stacked(traverse([first + place for place in order], VALUES).unbind())
+        rows = tuple(f"{first + place} ({float(effects[place]):.2g})" for place in order)
+        title = f"predicted frame {AHEAD}, {_name(group, latent.groups)}: {len(order)} of "
+        title += f"{latent.group} numbers (effect) from {low:+.0f} to {high:+.0f} sd"
+        panels.append(Panel(title, image, (0, 1), rows))
     return panels
 
 
-def _rows(strips: Iterable[Float[Tensor, "t c h w"]]) -> Float[Tensor, "c h2 w2"]:
-    """Strips of frames under each other, divided as the frames of one are."""
-    images = torch.stack([pictures.row(strip) for strip in strips])
-    return pictures.row(images.mT).mT
+def _name(group: int, groups: int) -> str:
+    return f"group {group}" if groups > 1 else "z_t"

@@ -294,8 +294,8 @@ class HAFSVG(Model):
     ) -> Float[Tensor, "p s b c h w"]:
         """What single numbers of z_t do: a predicted frame as one of them leaves its mean.
 
-        It does so in every predicted frame up to that one. All others are at their means: of the
-        prior, which is told of those before them, and in the context of the posterior.
+        It does so in every predicted frame up to that one. The others are at their means: of the
+        prior, which is told of the groups before, and in the context of the posterior.
 
         Args:
             context: The observed frames, `b t c h w`.
@@ -313,16 +313,15 @@ class HAFSVG(Model):
         total = self.config.latent.total
         if wrong := [number for number in numbers if not 1 <= number <= total]:
             raise FramecastError(f"z_t has numbers from 1 to {total}, not {wrong[0]}")
-        found = []
+        noise = torch.zeros(len(numbers), len(values), len(context.frames), total)
+        for place, number in enumerate(numbers):
+            noise[place, :, :, number - 1] = torch.tensor(values)[:, None]
+        drawn = _always(noise.flatten(0, 2))
         with torch.no_grad(), evaluating(self):
-            frames = self.coloured(context.frames)
-            observed = self.observed(frames, len(values), _always(None))
-            for number in numbers:
-                noise = torch.zeros(len(values), len(frames), total)
-                noise[:, :, number - 1] = torch.tensor(values)[:, None]
-                *_, last = self.imagined(observed, horizon, _always(noise.flatten(0, 1)))
-                found.append(last.unflatten(0, (len(values), -1)))
-        return torch.stack(found)
+            rows = len(numbers) * len(values)
+            observed = self.observed(self.coloured(context.frames), rows, _always(None))
+            *_, last = self.imagined(observed, horizon, drawn)
+        return last.unflatten(0, noise.shape[:3])
 
     def inspect(self, clip: Clip) -> list[Panel]:
         """Where the next frame looks, what groups held at zero take away, and what z_t does.
