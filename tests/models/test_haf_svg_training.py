@@ -18,7 +18,7 @@ from framecast.models.haf_svg.coders import CoderConfig
 from framecast.models.haf_svg.latents import Hierarchy, LatentConfig, Predictor
 from framecast.models.haf_svg.model import HAFSVG, HAFSVGConfig
 from framecast.models.haf_svg.stages import Training, TrainingConfig
-from framecast.schedules import constant
+from framecast.schedules import Schedule, constant
 from framecast.training import train
 from layers.processes import Alone
 from training.dummy_runs import OFTEN, OPTIONS, metrics
@@ -46,7 +46,7 @@ def clips(length: int = 6, channels: int = 1) -> Clip:
 @pytest.mark.parametrize("loss_from", ["second", "future"])
 def test_the_bound_is_that_of_eq_1(loss_from):
     """Σ_t MSE + β Σ_t Σ_j KL with torch's own divergence, all frames or those of the future."""
-    stage, frames = build(beta=0.3, loss_from=loss_from).eval(), clips().frames
+    stage, frames = build(beta=constant(0.3), loss_from=loss_from).eval(), clips().frames
     model = stage.model
     torch.manual_seed(5)
     found = stage("main", Clip(frames), 0)
@@ -144,11 +144,25 @@ def test_feeding_back_leaves_the_norms_alone():
     assert all(norm.training for norm in norms)
 
 
+def test_the_weight_follows_its_schedule():
+    """By step in training; a validation counts by the last one."""
+    stage = build(steps=11, beta=Schedule(0.0, 2.0, steps=10)).eval()
+    totals = []
+    for step in (0, 5, 10):
+        torch.manual_seed(2)
+        terms = stage("main", clips(), step)
+        totals.append(terms["total"])
+        torch.testing.assert_close(terms["total"], terms["mse"] + step / 5 * terms["kl"])
+    assert totals[0] < totals[1] < totals[2]
+    terms = stage.validate(clips())
+    torch.testing.assert_close(terms["bound_total"], terms["bound_mse"] + 2 * terms["bound_kl"])
+
+
 def test_a_negative_weight_is_refused():
     """Zero is allowed."""
-    assert TrainingConfig(beta=0.0).beta == 0
+    assert TrainingConfig(beta=constant(0.0)).beta(0, 1) == 0
     with pytest.raises(ConfigError, match="beta is 0 or more"):
-        TrainingConfig(beta=-1.0)
+        TrainingConfig(beta=Schedule(1e-4, -1.0))
 
 
 def test_statistics_move_after_a_step():
@@ -248,7 +262,7 @@ def test_presets_are_what_the_paper_says(dataset, kind):
     elif data == "kth":
         assert experiment.data.size == 64
     training = experiment.stages["main"]
-    assert (training.batch, training.beta, training.loss_from) == (100, beta, "second")
+    assert (training.batch, training.beta, training.loss_from) == (100, constant(beta), "second")
     assert (training.optimizer.kind, training.optimizer.learning_rate) == ("adam", rate)
     assert training.optimizer.betas == (0.9, 0.999)
 

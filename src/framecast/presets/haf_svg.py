@@ -17,7 +17,7 @@ from framecast.models.haf_svg.coders import CoderConfig
 from framecast.models.haf_svg.latents import LatentConfig
 from framecast.models.haf_svg.model import HAFSVGConfig
 from framecast.models.haf_svg.stages import TrainingConfig
-from framecast.schedules import Schedule, decay
+from framecast.schedules import Schedule, constant, decay
 from framecast.stage import OptimizerConfig
 
 EPOCH = 600
@@ -252,7 +252,7 @@ def _published(table: Published, groups: int, *, aligned: bool = True) -> Experi
         steps=300 * EPOCH,
         batch=100,
         optimizer=OptimizerConfig(learning_rate=table.learning_rate, betas=(0.9, 0.999)),
-        beta=table.beta,
+        beta=constant(table.beta),
         validate_every=EPOCH,
         checkpoint_every=EPOCH,
     )
@@ -266,15 +266,16 @@ def _published(table: Published, groups: int, *, aligned: bool = True) -> Experi
 
 
 def _bouncing(model: HAFSVGConfig) -> Experiment:
-    """Unlike the published ones fed its own predictions, and then with a larger β: a posterior that
-    knows the next frame would else mend what is wrong in them, which no prior can.
+    """Unlike the published ones fed its own predictions, and from then on with a larger β: else a
+    posterior, which knows the next frame, mends what is wrong in them, and no prior can. With the
+    larger β from the beginning, z_t is never used.
     """
     data = MovingDigits(digits="mnist+glyphs", variant="svg-stochastic", fixed_train=False)
     training = replace(
-        _quick(4_000, validate_every=500),
+        _quick(3_500, validate_every=500),
         batch=16,
-        beta=1e-3,
-        teacher_forcing=Schedule(1.0, 0.0, begin=400, steps=1_600),
+        beta=Schedule(1e-4, 1e-3, begin=800, steps=1_000, shape="exponential"),
+        teacher_forcing=Schedule(1.0, 0.0, begin=800, steps=1_000),
         sample_every=1_000,
     )
     return Experiment(model, data, context=5, horizon=10, stages={"main": training})

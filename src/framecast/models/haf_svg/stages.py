@@ -26,12 +26,11 @@ class TrainingConfig(StageConfig):
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, betas=(0.9, 0.999))
     """Optimizer of all networks. SVG's program has one Adam for each, with equal settings: as Adam
     treats every weight for itself, that is the same."""
-    beta: float = 1e-4
-    """β of Eq 1, the weight of the divergence."""
+    beta: Schedule = constant(1e-4)
+    """β of Eq 1, the weight of the divergence, by step."""
     loss_from: Literal["second", "future"] = "second"
     """First frame that counts: the second of the clip, as in SVG's program, or the first one after
     the context, as Eq 1 says."""
-
     teacher_forcing: Schedule = constant(1.0)
     """Probability, by step, that a frame of the horizon is fed back as it truly was. SVG's program
     always does so."""
@@ -39,7 +38,7 @@ class TrainingConfig(StageConfig):
     def __post_init__(self) -> None:
         """Check the weight."""
         super().__post_init__()
-        if self.beta < 0:
+        if min(self.beta.start, self.beta.end) < 0:
             raise ConfigError("beta is 0 or more")
 
 
@@ -58,7 +57,8 @@ class Training(Stage, of=HAFSVG, name="main"):
         del phase
         frames = self.model.coloured(batch.frames)
         noise = torch.randn(self._noise_shape(frames))
-        return self._bound(frames, noise, self.forced(frames, self.config.teacher_forcing, step))
+        forced = self.forced(frames, self.config.teacher_forcing, step)
+        return self._bound(frames, noise, self.config.beta(step, self.config.steps), forced)
 
     def after_step(self, step: int, reducer: Reducer) -> None:
         """Move the running statistics of the norms."""
@@ -68,11 +68,12 @@ class Training(Stage, of=HAFSVG, name="main"):
                 module.settle(reducer)
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
-        """Squared error of the rollout, and the terms of the bound with the same noise always."""
+        """Squared error of the rollout, and the terms of the bound, of the last β and always the same noise."""
         frames = self.model.coloured(batch.frames)
         source = torch.Generator().manual_seed(mix("haf-svg", "validation"))
         with torch.no_grad():
-            terms = self._bound(frames, torch.randn(self._noise_shape(frames), generator=source))
+            noise = torch.randn(self._noise_shape(frames), generator=source)
+            terms = self._bound(frames, noise, self.config.beta.end)
         bound = {f"bound_{name}": value for name, value in terms.items()}
         return {**self.rollout_scores(batch), **bound}
 
@@ -83,6 +84,7 @@ class Training(Stage, of=HAFSVG, name="main"):
         self,
         frames: Float[Tensor, "b t c h w"],
         noise: Float[Tensor, "b t2 z"],
+        beta: float,
         forced: Bool[Tensor, "b horizon"] | None = None,
     ) -> dict[str, Tensor]:
         """`mse` and `kl` are sums over frames; `kl_1` … are the groups' shares, in nats."""
@@ -92,4 +94,4 @@ class Training(Stage, of=HAFSVG, name="main"):
         groups = unrolled.divergence[:, first:].sum(1).mean(0)
         mse, kl = error[first:].sum(), groups.sum()
         shares = {f"kl_{number}": share for number, share in enumerate(groups.unbind(), 1)}
-        return {"total": mse + self.config.beta * kl, "mse": mse, "kl": kl, **shares}
+        return {"total": mse + beta * kl, "mse": mse, "kl": kl, **shares}
