@@ -290,6 +290,7 @@ def test_half_precision_is_widened(tmp_path):
         ("stem.1.running_mean", torch.tensor(0.0), "stem.1.running_mean is of one number, where"),
         ("layer1.2.conv1.0.weight", torch.zeros(2), "layer1.2.conv1.0.weight is no tensor of r3d"),
         ("layer1.0.num_batches_tracked", torch.tensor(1), "layer1.0.num_batches_tracked is no"),
+        ("stem.0.num_batches_tracked", torch.tensor(1), "stem.0.num_batches_tracked is no"),
         ("stem.3.weight", torch.zeros(2), "stem.3.weight is no tensor of r3d_18"),
         ("layer31", torch.zeros(2), "layer31 is no tensor of r3d_18"),
     ],

@@ -152,7 +152,7 @@ class ResNet3d(nn.Module):
                     f"{path}: {name} is of {_shape(found[name])}, where this network has "
                     f"{_shape(own)}; r3d_18 has 3 channels, width 64 and depth 3"
                 )
-        counters = {f"{name.rpartition('.')[0]}.{COUNTER}" for name in wanted}
+        counters = {name.replace("running_mean", COUNTER) for name in wanted}
         for name in sorted(found.keys() - wanted.keys() - counters):
             if not name.startswith(NOT_READ):
                 raise FramecastError(f"{path}: {name} is no tensor of r3d_18, whose are needed")
