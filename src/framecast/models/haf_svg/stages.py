@@ -68,7 +68,7 @@ class Training(Stage, of=HAFSVG, name="main"):
                 module.settle(reducer)
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
-        """Squared error of the rollout, and the terms of the bound, of the last β and always the same noise."""
+        """Squared error of the rollout; the bound with the last β and always the same noise."""
         frames = self.model.coloured(batch.frames)
         source = torch.Generator().manual_seed(mix("haf-svg", "validation"))
         with torch.no_grad():
