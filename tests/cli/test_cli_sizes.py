@@ -69,6 +69,18 @@ def test_the_described_model_has_its_figure_in_the_table_of_its_parts(cli) -> No
     assert total.split() == ["in", "all", "1,142,953", "1.14M"]
 
 
+def test_the_published_part_of_a_model_is_the_counted_one(cli) -> None:
+    document = cli("models", "v3d-convlstm", "--json").json
+    own = document["published"][0]
+    assert own["described"]
+    assert own["parts"]
+    for part, figure in own["parts"].items():
+        assert Figure(**figure).agrees(document["parts"][part])
+    lines = cli("models", "v3d-convlstm").out.splitlines()
+    line = next(line for line in lines if line.startswith("convlstm"))
+    assert line.split() == ["convlstm", "7,300,096", "7M"]
+
+
 def test_models_of_other_sizes_have_no_published_figure(cli, model_folder) -> None:
     for name in ("haf-svg", model_folder()):
         assert cli("models", name, "--json").json["published"] == []

@@ -30,6 +30,9 @@ from framecast.models.stip.network import STIPConfig
 from framecast.models.stip.stages import TrainingConfig as StipTraining
 from framecast.models.unit_stack import TrainingConfig as UnitTraining
 from framecast.models.unit_stack import UnitStackConfig
+from framecast.models.v3d_convlstm.latent import LatentWeights
+from framecast.models.v3d_convlstm.model import V3DConvLSTM, V3DConvLSTMConfig
+from framecast.models.v3d_convlstm.stages import TrainingConfig as V3DTraining
 from framecast.schedules import constant
 from framecast.stage import Stage, StageConfig
 from layers.processes import Alone
@@ -83,6 +86,17 @@ def rouse(model: HAFSVG) -> None:
     for parameter in model.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.4)
+
+
+SMALL_V3D = V3DConvLSTMConfig(window=2, width=3, hidden=3, latent=2, trunk=3)
+FLAT_V3D = dataclasses.replace(SMALL_V3D, window=1, depth=1)
+
+
+def liven(model: V3DConvLSTM) -> None:
+    """Weights with which maps of so few channels neither die out nor grow from step to step."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
 
 
 def stack(unit: str) -> UnitStackConfig:
@@ -215,6 +229,39 @@ CASES = {
         stages=(HafTraining(steps=1),),
         size=(16, 16),
         prepare=rouse,
+    ),
+    "v3d-convlstm": Case(
+        SMALL_V3D,
+        stages=(
+            V3DTraining(steps=1),
+            V3DTraining(steps=1, teacher_forcing=constant(0.0)),
+            V3DTraining(steps=1, teacher_forcing=constant(0.5), latent_loss="kl+ll"),
+            V3DTraining(steps=1, latent_weights=LatentWeights(variance=2.0)),
+        ),
+        prepare=liven,
+    ),
+    "v3d-convlstm, two new frames of four, separate encoder": Case(
+        dataclasses.replace(
+            SMALL_V3D, window=4, advance=2, channels=3, posterior_encoder="separate"
+        ),
+        stages=(
+            V3DTraining(steps=1, latent_loss="kl"),
+            V3DTraining(steps=1, z_from="prior", latent_weight=constant(1.0)),
+        ),
+        channels=3,
+        context=4,
+        prepare=liven,
+    ),
+    "v3d-convlstm, deterministic": Case(
+        dataclasses.replace(SMALL_V3D, latent=0),
+        stages=(V3DTraining(steps=1),),
+        prepare=liven,
+    ),
+    "v3d-convlstm, 2-D": Case(FLAT_V3D, stages=(V3DTraining(steps=1),), prepare=liven),
+    "v3d-convlstm, 2-D, deterministic": Case(
+        dataclasses.replace(FLAT_V3D, latent=0, layers=1),
+        stages=(V3DTraining(steps=1, teacher_forcing=constant(0.0)),),
+        prepare=liven,
     ),
     **{
         f"unit-stack, {unit}": Case(stack(unit), stages=(UnitTraining(steps=1),))
