@@ -95,14 +95,15 @@ class Feed:
         asked = end >= self.course.context and step + 1 < self.course.steps
         return asked and not all(self._true[end : end + self.course.advance])
 
-    def add(self, predicted: Float[Tensor, "b t c h w"] | None) -> None:
-        """Go on by the new frames of a step; None if none of them is fed back."""
+    def add(self, predicted: Float[Tensor, "b m c h w"] | None) -> None:
+        """Go on by the last H frames of a step's window; None if none of them is fed back."""
         first = len(self.fed)
         for frame in range(first, first + self.course.advance):
             true = self.frames[:, frame]
             if predicted is not None:
                 share = self.forced[:, frame - self.course.context, None, None, None]
-                true = torch.where(share, true, predicted[:, frame - first].to(true))
+                own = predicted[:, frame - first - self.course.advance]
+                true = torch.where(share, true, own.to(true))
             self.fed.append(true)
 
     def window(self, step: int) -> Float[Tensor, "b m c h w"]:
@@ -150,11 +151,10 @@ def unroll(
         if drive is None:
             drive = model.drive(model.encode(feed.window(step)))
         states = model.listen(drive, moments[-1] if moments else None)
-        z = None
-        if known.shares:
-            share = known.shares[step] if z_from == "posterior" else None
-            sources.append(_distribution(model, states[-1].hidden, share))
-            z = sources[-1].drawn(noise[step]).to(drive)
+        source = _source(model, states[-1].hidden, known, step, z_from)
+        if source is not None:
+            sources.append(source)
+        z = None if source is None else source.drawn(noise[step]).to(drive)
         moments.append(Moment(states, z))
         if feed.waits(step):
             decoded[step] = model.decode(moments[-1:])
@@ -191,9 +191,13 @@ def _known(model: V3DConvLSTM, windows: Float[Tensor, "n b m c h w"], feed: Feed
     return Known(dict(zip(steps, drives, strict=True)), shares)
 
 
-def _distribution(model: V3DConvLSTM, hidden: Tensor, share: Tensor | None) -> Gaussian:
-    """The posterior, by a target's share, or the prior."""
-    return model.prior(hidden) if share is None else model.posterior(hidden, share)
+def _source(
+    model: V3DConvLSTM, hidden: Tensor, known: Known, step: int, z_from: ZFrom
+) -> Gaussian | None:
+    """What z_t is drawn from in a step."""
+    if not known.shares:
+        return None
+    return model.prior(hidden) if z_from == "prior" else model.posterior(hidden, known.shares[step])
 
 
 def _both(
@@ -207,9 +211,9 @@ def _both(
     if not sources:
         return None, None
     hidden, drawn_from = torch.cat([moment.hidden for moment in moments]), joined(sources)
-    if z_from == "posterior":
-        return model.prior(hidden), drawn_from
-    return drawn_from, model.posterior(hidden, torch.cat(known.shares))
+    if z_from == "prior":
+        return drawn_from, model.posterior(hidden, torch.cat(known.shares))
+    return model.prior(hidden), drawn_from
 
 
 def _all_decoded(
