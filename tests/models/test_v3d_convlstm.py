@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
@@ -16,59 +15,9 @@ from framecast.model import Options
 from framecast.models.v3d_convlstm.model import PORTION, V3DConvLSTM, V3DConvLSTMConfig
 from framecast.noise import Noise
 from models import naive_v3d
+from models.tiny_v3d import EXACT, SHAPES, build, clips, settings, weights
 
-SMALL = V3DConvLSTMConfig(width=2, hidden=3, latent=2, trunk=4)
-EXACT = {"rtol": 1e-10, "atol": 1e-10}
-GEOMETRIES = [(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4), (6, 1), (6, 4), (6, 5), (6, 6)]
-"""Window and advance."""
-SHAPES = [
-    *({"window": window, "advance": advance} for window, advance in GEOMETRIES),
-    {"window": 1, "depth": 1},
-]
 LATENTS = [{"latent": 2}, {"latent": 0}, {"latent": 3, "layers": 1}, {"latent": 1, "layers": 3}]
-
-
-def build(**fields) -> V3DConvLSTM:
-    """A small model in double precision; no weight or statistic is what it starts as."""
-    model = V3DConvLSTM(replace(SMALL, **fields)).double()
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in model.state_dict().items():
-        if name.endswith(".variance"):
-            tensor.uniform_(0.5, 1.5, generator=generator)
-        elif tensor.ndim > 1:
-            tensor.normal_(std=1.2 * tensor[0].numel() ** -0.5, generator=generator)
-        else:
-            tensor.normal_(std=0.4, generator=generator)
-            tensor.add_(name.endswith("1.weight"))
-    return model.eval()
-
-
-def settings(model: V3DConvLSTM) -> naive_v3d.Settings:
-    """The same for the oracle."""
-    config = model.config
-    return naive_v3d.Settings(
-        config.window,
-        config.advance,
-        config.depth,
-        config.layers,
-        config.latent,
-        config.posterior_encoder == "separate",
-    )
-
-
-def weights(model: V3DConvLSTM) -> naive_v3d.Weights:
-    """The model's own tensors under the oracle's names, with gradients."""
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    return naive_v3d.read(tensors, settings(model))
-
-
-def clips(
-    length: int, *, channels: int = 1, batch: int = 2, seed: int = 1, size: tuple[int, int] = (8, 4)
-) -> Tensor:
-    """Random frames in double precision."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (batch, length, channels, *size)
-    return torch.rand(shape, generator=generator, dtype=torch.float64)
 
 
 def cells(model: V3DConvLSTM, frames: Tensor) -> tuple[int, int, int, int]:
@@ -91,6 +40,24 @@ def oracle(model: V3DConvLSTM, frames: Tensor, horizon: int, noises: list[Tensor
 
 
 # ---- predictions
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_small_models_see_what_they_are_given(shape):
+    """Each frame of their windows, and z: what is equal below is not equal for want of an effect."""
+    model = build(**shape)
+    window = model.config.window
+    frames = clips(window)
+    with torch.no_grad():
+        before = model.encode(frames)
+        assert 0.3 < (before > 0).double().mean() < 0.95
+        for time in range(window):
+            other = frames.clone()
+            other[:, time] = 1 - other[:, time]
+            assert (model.encode(other) - before).abs().max() > 0.1
+            difference = model.predict(other, 3).unclipped - model.predict(frames, 3).unclipped
+            assert difference.abs().max() > 1e-3
+    assert model.predict(frames, 3, samples=5).unclipped.std(0).mean() > 0.05
 
 
 @pytest.mark.parametrize("latents", LATENTS, ids=str)
