@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from framecast.config import Config
 from framecast.errors import ConfigError
+from framecast.layers.residual import ResidualBlock
 
 STRIDE = 4
 """Pixels of a frame per position of the latent grid, in each direction."""
@@ -32,23 +33,6 @@ class AutoencoderConfig(Config):
             raise ConfigError(f"hidden is an even number of channels, got {self.hidden}")
         if self.blocks < 0 or self.bottleneck < 1:
             raise ConfigError("blocks is at least 0 and bottleneck at least 1")
-
-
-class ResidualBlock(nn.Sequential):
-    """ReLU, 3×3, ReLU, 1×1, added to the input."""
-
-    def __init__(self, hidden: int, bottleneck: int) -> None:
-        """Make the two convolutions."""
-        super().__init__(
-            nn.ReLU(),
-            nn.Conv2d(hidden, bottleneck, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(bottleneck, hidden, 1),
-        )
-
-    def forward(self, input: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:  # noqa: A002
-        """The input and what the block adds to it."""
-        return input + super().forward(input)
 
 
 class Encoder(nn.Sequential):
