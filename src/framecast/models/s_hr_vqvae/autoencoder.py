@@ -5,8 +5,7 @@ The paper leaves its layers open; these are VQ-VAE-2's at a quarter of the resol
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from framecast.config import Config
 from framecast.errors import ConfigError
