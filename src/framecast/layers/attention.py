@@ -160,33 +160,35 @@ def causal_attention(
 class CausalAttention(nn.Module):
     """Multi-head self-attention where a position sees itself and what comes before it."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, inputs: int | None = None) -> None:
         """Make the four projections.
 
         Args:
-            width: Channels in and out, a multiple of `heads`.
+            width: Channels out, a multiple of `heads`.
             heads: Number of heads.
+            inputs: Channels in; None for as many as out.
         """
         super().__init__()
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
+        inputs = inputs or width
+        self.query = nn.Linear(inputs, width)
+        self.key = nn.Linear(inputs, width)
+        self.value = nn.Linear(inputs, width)
         self.output = nn.Linear(width, width)
         self.heads, self.size = heads, width // heads
         self.scale = self.size**-0.5
 
-    def forward(self, x: Float[Tensor, "b n c"], first: int = 0) -> Float[Tensor, "b u c"]:
+    def forward(self, x: Float[Tensor, "b n i"], first: int = 0) -> Float[Tensor, "b u c"]:
         """Attend from position `first` on."""
         key, value = self.keys_values(x)
         return self.joined(causal_attention(self.queries(x[:, first:]), key, value, self.scale))
 
-    def queries(self, x: Float[Tensor, "b n c"]) -> Float[Tensor, "b heads n d"]:
+    def queries(self, x: Float[Tensor, "b n i"]) -> Float[Tensor, "b heads n d"]:
         """Queries by head, filled up with zeros."""
         weight, bias = self._filled(self.query)
         return self._by_head(functional.linear(x, weight, bias))
 
     def keys_values(
-        self, x: Float[Tensor, "b n c"]
+        self, x: Float[Tensor, "b n i"]
     ) -> tuple[Float[Tensor, "b heads n d"], Float[Tensor, "b heads n d"]]:
         """Keys and values by head, filled up with zeros."""
         filled = self._filled(self.key), self._filled(self.value)

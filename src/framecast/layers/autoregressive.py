@@ -34,7 +34,11 @@ attention outweighs small steps and the slowest row decides on the passes. Elsew
 steps are dear, `fixed-point`."""
 
 
-def default_sampler(device: torch.device, rows: int) -> Literal["cached", "fixed-point"]:
+Named = Literal["naive", "cached", "fixed-point"]
+"""A sampler by its own name."""
+
+
+def default_sampler(device: torch.device, rows: int) -> Named:
     """What `auto` stands for on a device, for so many rows at once."""
     return "cached" if device.type == "cpu" and rows > 1 else "fixed-point"
 
@@ -167,3 +171,18 @@ def fixed_point(
         first = int(different.int().argmax()) if bool(different.any()) else count
         tokens, settled = new, first + 1
     return Draw(tokens, logits, passes)
+
+
+def draw(
+    sampler: Named,
+    network: Parallel | Stepwise,
+    guess: Int64[Tensor, "r p"],
+    noise: Float[Tensor, "r p m"] | None,
+    rule: Rule,
+) -> Draw:
+    """Draw by one of the samplers; the other arguments are those of `naive`."""
+    if sampler == "cached":
+        assert isinstance(network, Stepwise)
+        return cached(network, guess, noise, rule)
+    assert isinstance(network, Parallel)
+    return (naive if sampler == "naive" else fixed_point)(network, guess, noise, rule)

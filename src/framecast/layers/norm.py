@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
 
 from framecast.errors import ConfigError
 
@@ -29,3 +31,8 @@ def norm(kind: Norm, channels: int, size: tuple[int, ...] | None) -> nn.Module:
     if size is None:
         raise ConfigError("norm 'layer' needs a fixed size; use 'group' for frames of any size")
     return nn.LayerNorm([channels, *size])
+
+
+def normalised(x: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
+    """Each position to mean 0 and variance 1 over its channels."""
+    return functional.layer_norm(x, x.shape[-1:])

@@ -19,13 +19,11 @@ from torch import Tensor, nn
 from framecast.config import Config
 from framecast.errors import ConfigError
 from framecast.layers.autoregressive import (
-    Draw,
+    Named,
     Rule,
     Sampler,
-    cached,
     default_sampler,
-    fixed_point,
-    naive,
+    draw,
 )
 from framecast.layers.typed import Layers
 from framecast.models.s_hr_vqvae.prior_cache import LayerCache, LayerReplay
@@ -180,7 +178,7 @@ def _frame(
     lookup: Lookup,
     noise: Float[Tensor, "r n p m"] | None,
     rule: Rule,
-    sampler: Sampler,
+    sampler: Named,
 ) -> tuple[Drawn, Float[Tensor, "r n d h w"]]:
     """The frame after `last`, and its codewords."""
     size = last.shape[-2:]
@@ -190,29 +188,15 @@ def _frame(
     for i, layer in enumerate(layers):
         candidates = _candidates(lookup, indices, layer.net.output.out_features)
         layer.begin(given, candidates)
-        draw = _draw(sampler, layer, _nearest(candidates, last[:, i]), noise, i, rule)
-        codewords.append(layer.finish(draw.tokens))
-        draws.append(draw)
+        own = None if noise is None else noise[:, i]
+        drawn = draw(sampler, layer, _nearest(candidates, last[:, i]), own, rule)
+        codewords.append(layer.finish(drawn.tokens))
+        draws.append(drawn)
         given = given + codewords[-1]
-        indices = torch.cat([indices, draw.tokens.view(-1, 1, *size)], 1)
-    log_prob = torch.stack([draw.log_prob for draw in draws]).sum(0)
-    passes = sum(draw.passes for draw in draws)
+        indices = torch.cat([indices, drawn.tokens.view(-1, 1, *size)], 1)
+    log_prob = torch.stack([drawn.log_prob for drawn in draws]).sum(0)
+    passes = sum(drawn.passes for drawn in draws)
     return Drawn(indices, log_prob, passes), torch.stack(codewords, 1)
-
-
-def _draw(
-    sampler: Sampler,
-    layer: LayerCache | LayerReplay,
-    guess: Int64[Tensor, "r p"],
-    noise: Float[Tensor, "r n p m"] | None,
-    number: int,
-    rule: Rule,
-) -> Draw:
-    """One layer's tokens of a frame."""
-    own = None if noise is None else noise[:, number]
-    if isinstance(layer, LayerReplay):
-        return naive(layer, guess, own, rule)
-    return (cached if sampler == "cached" else fixed_point)(layer, guess, own, rule)
 
 
 def _candidates(

@@ -6,16 +6,14 @@ of the context once per sequence, however many samples are drawn from it; nothin
 that is silent.
 """
 
-from dataclasses import dataclass, field
-from functools import cached_property
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from framecast.layers.attention import HEAD_MULTIPLE, Attended, attend, merge
-from framecast.models.s_hr_vqvae.prior_net import CausalConv3d, LayerNet, MaskedConv3d, normalised
+from framecast.layers.attention_cache import Memory
+from framecast.layers.norm import normalised
+from framecast.models.s_hr_vqvae.prior_net import CausalConv3d, LayerNet, MaskedConv3d
 
 PAST = 2
 """Frames before its own that a convolution reads."""
@@ -86,111 +84,6 @@ class Grid:
         return self.view.permute(0, 3, 1, 2).clone()
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Keys and values row by row, filled up with zeros, for many queries at once."""
-
-    key: Float[Tensor, "r heads n d"]
-    value: Float[Tensor, "r heads n d"]
-
-    @classmethod
-    def of(cls, memory: Float[Tensor, "2 r heads d n"]) -> "Rows":
-        """Turn what is kept with the position last."""
-        fill = -memory.shape[3] % HEAD_MULTIPLE
-        return cls(*functional.pad(memory.transpose(3, 4), (0, fill)).unbind(0))
-
-    def one(self, row: int) -> "Rows":
-        """Those of one row."""
-        return Rows(self.key[row : row + 1], self.value[row : row + 1])
-
-
-@dataclass
-class Memory:
-    """Keys and values of past positions.
-
-    Position last, because one query against many keys is then a product over contiguous rows.
-    """
-
-    own: Float[Tensor, "2 r heads d n"]  # of each row, with places for the frame being drawn
-    shared: Float[Tensor, "2 b heads d k"] | None  # of the context, where rows share it
-    past: int = field(init=False)  # positions of `own` before the frame being drawn
-    _past_rows: Rows | None = field(init=False, default=None)  # made when first asked for
-
-    def __post_init__(self) -> None:
-        """All that is given is past."""
-        self.past = self.own.shape[-1]
-
-    def begin(self, positions: int) -> None:
-        """Make place for the next frame; what there was becomes the past."""
-        self.past = self.own.shape[-1]
-        self.own = functional.pad(self.own, (0, positions))
-        self._past_rows = None
-
-    def one(self, query: Float[Tensor, "r heads d"], position: int) -> Float[Tensor, "r c"]:
-        """What one position's query finds, its own key and value being in place."""
-        end = self.past + position + 1
-        key, value = self.own[..., :end].flatten(1, 2).unbind(0)
-        query = query.flatten(0, 1).unsqueeze(1)
-        scores = torch.bmm(query, key)
-        if self.shared is None:
-            found = torch.bmm(scores.softmax(-1), value.transpose(1, 2))
-            return found.view(self.own.shape[1], -1)
-        keys, values = self.shared.flatten(1, 2).unbind(0)
-        mixed = torch.bmm(self._by_sequence(query), keys)
-        shares = torch.cat([self._by_row(mixed), scores], -1).softmax(-1)
-        common, rest = shares.split([keys.shape[-1], end], -1)
-        found = torch.bmm(self._by_sequence(common), values.transpose(1, 2))
-        found = torch.baddbmm(self._by_row(found), rest, value.transpose(1, 2))
-        return found.view(self.own.shape[1], -1)
-
-    def earlier(self, query: Float[Tensor, "r heads u d"], row: int | None = None) -> Attended:
-        """What queries of all rows, or of one, find before the frame being drawn."""
-        parts = []
-        if self._shared_rows is not None:
-            parts.append(self._in_context(query, self._shared_rows, row))
-        if self.past:
-            self._past_rows = self._past_rows or Rows.of(self.own[..., : self.past])
-            rows = self._past_rows if row is None else self._past_rows.one(row)
-            parts.append(_attend(query, rows))
-        return merge(*parts) if len(parts) == 2 else parts[0]
-
-    def _in_context(self, query: Tensor, shared: Rows, row: int | None) -> Attended:
-        """What queries find in the context that rows share."""
-        batch = len(shared.key)
-        if row is not None:
-            return _attend(query, shared.one(row % batch))
-        samples = len(query) // batch
-        folded = query.unflatten(0, (samples, batch)).permute(1, 2, 0, 3, 4).flatten(2, 3)
-        found = _attend(folded, shared)
-        value = found.value.unflatten(2, (samples, -1)).permute(2, 0, 1, 3, 4).flatten(0, 1)
-        sums = found.log_sum.unflatten(2, (samples, -1)).permute(2, 0, 1, 3).flatten(0, 1)
-        return Attended(value, sums)
-
-    def now(self, query: Float[Tensor, "r heads p d"]) -> Attended:
-        """What queries of all positions find in the frame being drawn, up to themselves."""
-        return _attend(query, Rows.of(self.own[..., self.past :]), causal=True)
-
-    @cached_property
-    def _shared_rows(self) -> "Rows | None":
-        return None if self.shared is None else Rows.of(self.shared)
-
-    def _by_sequence(self, x: Tensor) -> Tensor:
-        """`(s b heads) 1 n` as `(b heads) s n`."""
-        assert self.shared is not None
-        return x.view(-1, self.shared.shape[1] * self.shared.shape[2], x.shape[-1]).transpose(0, 1)
-
-    def _by_row(self, x: Tensor) -> Tensor:
-        """The other way round."""
-        return x.transpose(0, 1).reshape(-1, 1, x.shape[-1])
-
-
-def _attend(query: Tensor, rows: Rows, *, causal: bool = False) -> Attended:
-    size = query.shape[-1]
-    query = functional.pad(query, (0, rows.key.shape[-1] - size))
-    found = attend(query, rows.key, rows.value, 1.0, causal=causal)
-    return Attended(found.value[..., :size], found.log_sum)
-
-
 class LayerCache:
     """One layer's network, frame by frame: all positions at once, or one after another."""
 
@@ -211,8 +104,10 @@ class LayerCache:
         self.given = None if net.conditioning is None else PastFrames(net.conditioning, given)
         for past in (*self.pasts, *([self.given] if self.given else [])):
             past.repeat(samples)
-        self._project(net)
-        self.memory = None if net.attention.silent else self._remember(places, samples)
+        attention = net.attention
+        self.memory = None
+        if not attention.silent:
+            self.memory = Memory(attention, normalised(places), samples)
 
     def begin(self, given: Float[Tensor, "r d h w"], candidates: Float[Tensor, "r p m d"]) -> None:
         """Start the next frame.
@@ -237,7 +132,6 @@ class LayerCache:
         self.start = self.starts.unbind(1)
         if self.memory is not None:
             self.memory.begin(positions)
-        self.seen: Tensor | None = None
 
     def step(self, position: int, tokens: Int64[Tensor, "r p"]) -> Float[Tensor, "r m"]:
         """Logits of one position; the tokens before it are known, and were so to earlier calls."""
@@ -252,18 +146,10 @@ class LayerCache:
         memory = self.memory
         if memory is None:
             return self.net.output(x.relu_())
-        projected = functional.linear(normalised(x), *self.projection)
-        projected = projected.unflatten(1, (3, *self.heads))
-        memory.own[..., memory.past + position].copy_(projected[:, 1:].transpose(0, 1))
-        found = memory.one(projected[:, 0], position)
-        return self._logits(x, found)
+        return self.net.output(memory.step(position, normalised(x)).add_(x).relu_())
 
     def logits(self, tokens: Int64[Tensor, "r p"]) -> Float[Tensor, "r p m"]:
-        """Logits of all positions.
-
-        What a position finds in earlier frames is looked up again only if its query has changed
-        since the last call for this frame.
-        """
+        """Logits of all positions."""
         first, *rest = self.grids
         first.fill(self._codewords(tokens))
         x = self.constants[0] + first.everywhere() @ first.weight
@@ -273,11 +159,7 @@ class LayerCache:
         memory = self.memory
         if memory is None:
             return self.net.output(x.relu_())
-        projected = functional.linear(normalised(x), *self.projection)
-        memory.own[..., memory.past :] = self._keys_values(projected)
-        query = projected[..., : x.shape[-1]].unflatten(2, self.heads).transpose(1, 2)
-        found = merge(self._earlier(x, query, memory), memory.now(query)).value
-        return self._logits(x, found.transpose(1, 2).flatten(2))
+        return self.net.output(memory.portion(normalised(x)).add_(x).relu_())
 
     def finish(self, tokens: Int64[Tensor, "r p"]) -> Float[Tensor, "r d h w"]:
         """End the frame with these tokens, which the last calls were given; their codewords."""
@@ -286,50 +168,8 @@ class LayerCache:
             past.push(grid.frame())
         return self.grids[0].frame()
 
-    def _earlier(self, x: Tensor, query: Tensor, memory: Memory) -> Attended:
-        """What all positions find in earlier frames."""
-        if self.seen is None:
-            self.seen, self.found = x, memory.earlier(query)
-            return self.found
-        changed = (x != self.seen).any(2)
-        for row in changed.any(1).nonzero().flatten().tolist():
-            places = changed[row].nonzero().squeeze(1)
-            again = memory.earlier(query[row : row + 1, :, places], row)
-            self.found.value[row, :, places] = again.value[0]
-            self.found.log_sum[row, :, places] = again.log_sum[0]
-        self.seen = x
-        return self.found
-
     def _codewords(self, tokens: Tensor) -> Tensor:
         return functional.embedding(self.starts + tokens, self.candidates)
-
-    def _project(self, net: LayerNet) -> None:
-        """Queries (scaled already), keys and values as one layer."""
-        attention = net.attention
-        layers = (attention.query, attention.key, attention.value)
-        scales = (attention.scale, 1.0, 1.0)
-        pairs = list(zip(layers, scales, strict=True))
-        weight = torch.cat([layer.weight * scale for layer, scale in pairs])
-        bias = torch.cat([layer.bias * scale for layer, scale in pairs])
-        self.projection = weight, bias
-        self.heads = attention.heads, attention.size
-
-    def _remember(self, places: Float[Tensor, "b n c"], samples: int) -> Memory:
-        """Keys and values of the context, once per sequence."""
-        context = self._keys_values(functional.linear(normalised(places), *self.projection))
-        if samples == 1:
-            return Memory(context, None)
-        empty = context.new_zeros(2, samples * len(places), *context.shape[2:4], 0)
-        return Memory(empty, context)
-
-    def _keys_values(self, projected: Float[Tensor, "r n c3"]) -> Float[Tensor, "2 r heads d n"]:
-        parts = projected.unflatten(2, (3, *self.heads))[:, :, 1:]
-        return parts.permute(2, 0, 3, 4, 1).contiguous()
-
-    def _logits(self, x: Tensor, found: Tensor) -> Tensor:
-        joined = functional.linear(found, self.net.attention.output.weight)
-        joined = joined.add_(self.net.attention.output.bias).add_(x)
-        return self.net.output(joined.relu_())
 
 
 class LayerReplay:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framecast.layers.attention import CausalAttention
+from framecast.layers.norm import normalised
 from framecast.layers.typed import Layers
 
 
@@ -121,8 +122,3 @@ class LayerNet(nn.Module):
         """The 1×1 output, never in half precision."""
         with torch.autocast(x.device.type, enabled=False):
             return self.output(functional.relu(x).to(self.output.weight.dtype))
-
-
-def normalised(x: Float[Tensor, "*n c"]) -> Float[Tensor, "*n c"]:
-    """Each position to mean 0 and variance 1 over its channels."""
-    return functional.layer_norm(x, x.shape[-1:])
