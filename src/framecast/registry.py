@@ -15,6 +15,7 @@ MODELS: dict[str, str] = {
     "copy-last": "framecast.models.copy_last:CopyLast",
     "convlstm": "framecast.models.convlstm:ConvLSTM",
     "s-hr-vqvae": "framecast.models.s_hr_vqvae.model:SHRVQVAE",
+    "video-vqvae": "framecast.models.video_vqvae.model:VideoVQVAE",
     "unit-stack": "framecast.models.unit_stack:UnitStack",
     "stip": "framecast.models.stip.model:STIP",
     "haf-svg": "framecast.models.haf_svg.model:HAFSVG",
