@@ -54,6 +54,11 @@ class BatchNorm(nn.Module):
         self.seen.append(seen)
         return normal
 
+    def affine(self) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+        """Gain and offset of each channel out of training."""
+        gain = self.weight * (self.variance + EPS).rsqrt()
+        return gain, self.bias - self.mean * gain
+
     def settle(self, reducer: Reducer) -> None:
         """Move the running statistics towards the mean of what was seen since, on all processes."""
         if not self.seen:

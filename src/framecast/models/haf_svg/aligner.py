@@ -81,6 +81,10 @@ class Aligner(nn.Module):
 
         With s samples of b observed frames, n = s·b, samples first; the frames' keys are shared.
         """
+        return torch.cat([x, repeated(recalled.features, len(x)), self.aligned(x, recalled)], 1)
+
+    def aligned(self, x: Float[Tensor, "n c h w"], recalled: Recalled) -> Float[Tensor, "n c h w"]:
+        """Z_t alone."""
         assert recalled.key is not None
         batch, height = len(recalled.features), x.shape[2]
         value = self.value(x) if recalled.value is None else recalled.value
@@ -90,8 +94,7 @@ class Aligner(nn.Module):
             for part in (recalled.key, value)
         )
         aligned = functional.scaled_dot_product_attention(query, key, value, scale=self.scale)
-        aligned = rearrange(aligned, "b s (h w) c -> (s b) c h w", h=height)
-        return torch.cat([x, repeated(recalled.features, len(x)), aligned], 1)
+        return rearrange(aligned, "b s (h w) c -> (s b) c h w", h=height)
 
     def attention(
         self, x: Float[Tensor, "b c h w"], recalled: Recalled, positions: Int[Tensor, "p 2"]

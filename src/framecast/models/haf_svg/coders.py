@@ -160,7 +160,7 @@ class Decoder(nn.Module):
         """Decode; with s samples of b observed frames, n = s·b, samples first."""
         x = self.first(vector[:, :, None, None])
         for join, level, features in zip(self.joins, self.levels, recalled, strict=True):
-            x = level(join(self._grown(x), features))
+            x = level(join(self.grown(x), features))
         return torch.sigmoid(x)
 
     def look(
@@ -177,13 +177,14 @@ class Decoder(nn.Module):
         """
         x = self.first(vector[:, :, None, None])
         for join, level, features in zip(self.joins, self.levels, recalled, strict=True):
-            x = self._grown(x)
+            x = self.grown(x)
             if isinstance(join, Aligner) and x.shape[-1] == height:
                 return join.attention(x, features, positions)
             x = level(join(x, features))
         raise ConfigError(f"no map of height {height} is aligned; those are {self.config.aligned}")
 
-    def _grown(self, x: Tensor) -> Tensor:
+    def grown(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
+        """Twice as high and wide where convolutions do not make it so."""
         return functional.interpolate(x, scale_factor=2) if self.config.kind == "vgg" else x
 
     def _join(self, level: int) -> Skip | Aligner:

@@ -25,6 +25,7 @@ from framecast.model import FrameSpec, Model, ModelConfig, Options, Step, evalua
 from framecast.models.haf_svg import exploration
 from framecast.models.haf_svg.aligner import Recalled, repeated
 from framecast.models.haf_svg.coders import CoderConfig, Decoder, Encoded, Encoder, pick
+from framecast.models.haf_svg.fixed import FixedDecoder
 from framecast.models.haf_svg.latents import (
     Hierarchy,
     LatentConfig,
@@ -222,9 +223,10 @@ class HAFSVG(Model):
     ) -> Iterator[Float[Tensor, "n c h w"]]:
         """The frames after a context, one by one; what is kept is of one time step."""
         vector, states = observed.vector, observed.states
+        decode = FixedDecoder(self.decoder, observed.recalled)
         for done in range(1, horizon + 1):
             predicted, states = self.imagine(vector, states, drawn(vector), zeroed)
-            frames = self.decoder(predicted, observed.recalled)
+            frames = decode(predicted)
             yield frames
             if done < horizon:
                 vector = self.encoder(frames).features
