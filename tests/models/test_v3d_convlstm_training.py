@@ -436,6 +436,23 @@ def test_true_frames_give_way_to_predicted_ones():
     assert all(loss(5) != pytest.approx(each, rel=1e-5) for each in expected.values())
 
 
+@pytest.mark.parametrize("loss", ["l1+mse", "mse"])
+def test_the_absolute_error_counts_or_not(loss):
+    """L_rec is that of the predicted windows; it has the squared error in any case."""
+    stage = staged(build(), loss=loss, teacher_forcing=constant(1.0))
+    frames = clips(9)
+    torch.manual_seed(1)
+    found = float(stage("main", Clip(frames), 0)["reconstruction"].detach())
+    torch.manual_seed(1)
+    torch.rand(2, 5)
+    noise = torch.randn(noise_shape(stage.model, frames, 4)).double()
+    with torch.no_grad():
+        unrolled = unroll(stage.model, frames, 4, choices(2, 5)["true"], noise)
+    gap = unrolled.predicted - unrolled.true
+    expected = gap.square().mean() + (gap.abs().mean() if loss == "l1+mse" else 0)
+    assert found == pytest.approx(float(expected), rel=1e-6)
+
+
 def test_without_latent_maps_there_is_only_the_reconstruction():
     """Nothing to weigh, nothing to log."""
     found = staged(build(latent=0))("main", Clip(clips(7)), 10)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -35,6 +35,10 @@ class TrainingConfig(StageConfig):
     """Clips in a step, over all processes and micro-batches."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
     """Optimizer of all parameters."""
+    loss: Literal["l1+mse", "mse"] = "l1+mse"
+    """L_rec of Eq 7: absolute plus squared error, as published, or the squared one alone. On dark
+    frames with small bright things a median is black, and a narrow network may stay with it; by the
+    squared error it learns from the first steps on."""
     latent_loss: LatentLoss = "paper"
     """What is minimised of the latent maps: `paper` is Eq 13 as it is printed, which is
     KL(prior‖posterior) reweighted; `kl` is KL(posterior‖prior), as Eq 8 has it; `kl+ll` adds the
@@ -131,7 +135,8 @@ class Training(Stage, of=V3DConvLSTM, name="main"):
         config = self.config
         unrolled = unroll(self.model, frames, self.context, forced, noise.to(frames), config.z_from)
         error = unrolled.predicted.float() - unrolled.true
-        terms = {"reconstruction": (error.abs() + error.square()).mean()}
+        loss = error.square() + error.abs() if config.loss == "l1+mse" else error.square()
+        terms = {"reconstruction": loss.mean()}
         q, p = unrolled.posterior, unrolled.prior
         if q is None or p is None:
             return terms
