@@ -111,7 +111,7 @@ class Moment:
 
 
 class V3DConvLSTM(Model):
-    """A stochastic predictor for frames of any size."""
+    """A stochastic predictor for frames of any size that goes from window to window of frames."""
 
     config_type = V3DConvLSTMConfig
 
