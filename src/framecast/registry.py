@@ -29,6 +29,7 @@ DATA: dict[str, str] = {
     "ucf-sports": "framecast.data.ucf_sports:UcfSports",
     "human36m": "framecast.data.human36m:Human36m",
     "sjtu4k": "framecast.data.sjtu4k:Sjtu4k",
+    "kinetics-600": "framecast.data.kinetics:Kinetics",
     "bair": "framecast.data.bair:Bair",
     "bridge": "framecast.data.bridge:Bridge",
     "video-folder": "framecast.data.video_folder:VideoFolder",
