@@ -266,6 +266,19 @@ def test_bars_of_nothing_are_white():
     assert (pictures.bars(np.zeros(4)) == 1).all()
 
 
+def test_a_curve_has_its_colour_in_every_plot():
+    """Also where another one, which comes before it elsewhere, is missing."""
+    x = np.arange(1.0, 5.0)
+    one, two = Curve(x, x, x, x), Curve(x, 5 - x, 5 - x, 5 - x)
+    image = pixels(
+        pictures.curves([Plot("p", "", {"a": one, "b": two}), Plot("q", "", {"b": two})])
+    )
+    first, second = (np.array([31, 119, 180]), np.array([255, 127, 14]))
+    right = image[: image.shape[0] * 3 // 4, image.shape[1] // 2 :].reshape(-1, 3)
+    assert (right == second).all(1).any()
+    assert not (right == first).all(1).any()
+
+
 def test_curves_have_lines_and_bands():
     x = list(range(1, 11))
     thin = Curve(x, x, x, x)
