@@ -214,9 +214,24 @@ def moving_mnist_small() -> Experiment:
     return _bouncing(_narrow(groups=2, aligned=(16, 8, 4)))
 
 
-def moving_mnist_small_svg_lp() -> Experiment:
+def small_svg_lp() -> Experiment:
     """The same with SVG-LP: one group, no aligner."""
     return _bouncing(_narrow(groups=1, aligned=()))
+
+
+def small_h_svg() -> Experiment:
+    """The same with H-SVG: two groups, no aligner."""
+    return _bouncing(_narrow(groups=2, aligned=()))
+
+
+def small_haf_svg_1() -> Experiment:
+    """The same with HAF-SVG-1: one group."""
+    return _bouncing(_narrow(groups=1, aligned=(16, 8, 4)))
+
+
+def small_haf_svg_4() -> Experiment:
+    """The same with HAF-SVG-4: four groups."""
+    return _bouncing(_narrow(groups=4, aligned=(16, 8, 4)))
 
 
 def video_folder() -> Experiment:
