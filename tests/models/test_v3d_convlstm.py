@@ -44,7 +44,7 @@ def oracle(model: V3DConvLSTM, frames: Tensor, horizon: int, noises: list[Tensor
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_small_models_see_what_they_are_given(shape):
-    """Each frame of their windows, and z: what is equal below is not equal for want of an effect."""
+    """Each frame of a window, and z: what is equal below is not equal for want of an effect."""
     model = build(**shape)
     window = model.config.window
     frames = clips(window)

@@ -309,7 +309,9 @@ def test_gradients_are_those_of_the_equations(z_from, kind):
         assert one.abs().sum() > 0, name
 
 
-def calls(model: V3DConvLSTM, frames: Tensor, forced: Tensor) -> dict[str, list[int]]:
+def calls(
+    model: V3DConvLSTM, frames: Tensor, forced: Tensor, context: int = 4
+) -> dict[str, list[int]]:
     """Rows of each call of encoders and decoder in a clip."""
     counts: dict[str, list[int]] = {}
     handles = []
@@ -320,7 +322,7 @@ def calls(model: V3DConvLSTM, frames: Tensor, forced: Tensor) -> dict[str, list[
         hook = lambda module, args, out, own=own: own.append(len(out))  # noqa: E731
         handles.append(module.register_forward_hook(hook))
     with torch.no_grad():
-        unroll(model, frames, 4, forced, noise_of(staged(model), frames))
+        unroll(model, frames, context, forced, noise_of(staged(model, context), frames))
     for handle in handles:
         handle.remove()
     return counts
@@ -343,6 +345,7 @@ def test_true_windows_are_encoded_once():
     assert calls(build(latent=0), frames, forced["true"]) == {"encoder": [10], "decoder": [10]}
     assert calls(build(latent=0), frames, forced["late"])["encoder"] == [2, 2, 2, 2, 2]
     assert calls(shared, frames, forced["late"])["decoder"] == [2, 8]
+    assert calls(shared, frames, choices(2, 3)["own"], context=6)["decoder"] == [2, 2, 6]
 
 
 def test_clips_without_a_window_are_refused():
@@ -528,13 +531,15 @@ def test_statistics_move_after_a_step(fields):
 
 
 def test_half_precision_keeps_the_latent_maps_precise():
-    """Under autocast μ, σ and all losses are in single precision."""
+    """Under autocast μ, σ, what adds up in cells, and all losses are in single precision."""
     model = build().float().train()
     frames = clips(8).float()
     stage = staged(model)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = unroll(model, frames, 4, choices(2, 4)["own"], noise_of(stage, frames).float())
         terms = stage("main", Clip(frames), 5)
+        states = model.listen(model.drive(model.encode(frames[:, :4])), None)
+    assert all(state.cell.dtype == torch.float32 for state in states)
     assert found.predicted.dtype == torch.bfloat16
     for part in (found.prior, found.posterior):
         assert part is not None
