@@ -376,6 +376,7 @@ def losses(
     settings: Settings,
     kind: str = "paper",
     coefficients: tuple[float, float, float, float] = (2.0, 1.0, 1.0, 3.0),
+    l1: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """L1 + L2 of all decoded frames, a mean of pixels, and the mean latent loss of a number.
 
@@ -387,7 +388,7 @@ def losses(
         for place in range(settings.window):
             truth = frames[:, begin + place]
             gap = step.decoded[:, place, :, : truth.shape[-2], : truth.shape[-1]] - truth
-            errors.append((gap.abs() + gap**2).reshape(-1))
+            errors.append((l1 * gap.abs() + gap**2).reshape(-1))
         if step.posterior is not None and step.prior is not None:
             each = latent_loss(kind, step.posterior, step.prior, coefficients)
             latents.append(each.reshape(-1))

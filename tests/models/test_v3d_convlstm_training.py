@@ -368,6 +368,7 @@ LOSSES = [
     {"latent_loss": "kl+ll"},
     {"latent_weights": LatentWeights(1.0, 2.0, 0.5, 4.0)},
     {"z_from": "prior"},
+    {"loss": "mse"},
 ]
 
 
@@ -396,7 +397,8 @@ def test_the_loss_is_that_of_eq_7(fields, step):
             z_from=config.z_from,
             by_batch=True,
         )
-        parts = naive_v3d.losses(frames, steps, chosen, config.latent_loss, coefficients)
+        l1 = 1.0 if config.loss == "l1+mse" else 0.0
+        parts = naive_v3d.losses(frames, steps, chosen, config.latent_loss, coefficients, l1)
         kl = naive_v3d.losses(frames, steps, chosen, "kl")[1]
     total = naive_v3d.total(*parts, weight=1e-3 * step / 10)
     expected = {"total": total, "reconstruction": parts[0], "latent": parts[1], "kl": kl}
@@ -555,6 +557,7 @@ def test_the_papers_training():
     assert (optimizer.kind, optimizer.learning_rate, optimizer.weight_decay) == ("adam", 1e-3, 0)
     assert optimizer.betas == (0.9, 0.999)
     assert (config.batch, config.latent_loss, config.z_from) == (6, "paper", "posterior")
+    assert config.loss == "l1+mse"
     assert config.latent_weights == LatentWeights(2.0, 1.0, 1.0, 3.0)
     assert config.latent_weight == Schedule(0.0, 1e-3, steps=None)
     assert config.teacher_forcing == Schedule(1.0, 0.0, steps=None)
