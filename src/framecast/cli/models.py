@@ -85,6 +85,7 @@ def _describe(name: str, as_json: bool) -> None:
         "parts": {part: count for part, count in _parts(model).items() if count},
         "published": [size.document() for size in known],
         "expects": asdict(model.expects),
+        "codes": _codes(model),
         "stages": list(model.stages),
         "config": to_json(model.config),
         "about": model.about,
@@ -102,12 +103,37 @@ def _lines(document: dict[str, Any], known: list[sizes.Size]) -> list[str | Tabl
         *sizes.lines(known),
         "",
         _pairs("takes frames with", document["expects"]),
+        *_of_codes(document["codes"]),
         "",
         _pairs("configuration", document["config"]),
         "",
         f"training stages: {', '.join(document['stages']) or 'none'}",
         *[f"{key}: {_short(value)}" for key, value in document["about"].items() if key != "stages"],
     ]
+
+
+def _codes(model: "Model") -> dict[str, Any] | None:
+    """Of a model with codes: values of a level's token, and what the tokens take of 8-bit frames.
+
+    Frames are of sizes that need no padding.
+    """
+    from framecast.codec import Codec
+
+    if not isinstance(model, Codec):
+        return None
+    spec = model.expects
+    channels, (height, width) = spec.channels or 1, spec.size or (spec.multiple_of,) * 2
+    bits = model.bits((model.block, channels, height, width))
+    share = bits / (8 * model.block * channels * height * width)
+    return {"values": list(model.values), "share_of_bits": share}
+
+
+def _of_codes(codes: dict[str, Any] | None) -> list[str]:
+    if codes is None:
+        return []
+    values = ", ".join(map(str, codes["values"]))
+    percent = 100 * codes["share_of_bits"]
+    return ["", f"tokens of {values} values, level by level: {percent:.4g} % of the bits of frames"]
 
 
 def _short(value: Any) -> str:
