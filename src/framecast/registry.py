@@ -210,6 +210,8 @@ PROTOCOLS: dict[str, str] = {
     "human36m/4-1@published": "framecast.evaluation.stip_protocols:human36m_4_1_published",
     "sjtu4k/4-4": "framecast.evaluation.stip_protocols:sjtu4k_4_4",
     "sjtu4k/4-1": "framecast.evaluation.stip_protocols:sjtu4k_4_1",
+    "kinetics-600/4-12": "framecast.evaluation.kinetics_protocols:kinetics_600_4_12",
+    "kinetics-600/fvd-64": "framecast.evaluation.kinetics_protocols:kinetics_600_fvd_64",
     "video-folder": "framecast.evaluation.protocols:video_folder",
     "arrays": "framecast.evaluation.protocols:arrays",
     "bridge": "framecast.evaluation.protocols:bridge",

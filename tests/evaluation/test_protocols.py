@@ -1,5 +1,6 @@
 """Protocols: the published table, contradictions, and names that say when a field was changed."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_a_registered_protocol_has_its_own_name_and_survives_json(name: str) -> 
     assert protocol.data.root is None
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "/" in name])
+@pytest.mark.parametrize("name", [name for name in NAMES if re.search(r"/\d", name)])
 def test_context_and_horizon_are_those_of_the_name(name: str) -> None:
     lengths = name.split("/")[1].split("@", maxsplit=1)[0]
     assert find(name).lengths() == tuple(int(part) for part in lengths.split("-"))

@@ -98,6 +98,7 @@ def test_each_set_computes_its_definitions(weights: Path) -> None:
             "ssim": ssim.ssim_uniform_range2(c, t),
             "lpips-alex-x100": distance * 100,
         },
+        "fvd": {"psnr": pixel.psnr(c, t), "ssim": ssim.ssim_gaussian(c, t)},
     }
     assert set(SETS) == set(expected)
     for name, values in expected.items():

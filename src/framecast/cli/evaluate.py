@@ -167,7 +167,7 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         options: Annotated[UseAppendAction[tuple[str, ...]], OPTION] = ()
         """An option of the model, for example temperature=0.7; may be repeated."""
         weights: Path | None = None
-        """Folder of LPIPS weights."""
+        """Folder of the weights of LPIPS and FVD."""
         out: Annotated[Path | None, OUT] = None
         """The folder for results, curves, scores and pictures; results/MODEL-PROTOCOL if not
         given."""

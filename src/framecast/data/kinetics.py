@@ -197,18 +197,20 @@ def _entry(path: Path, line: int, row: dict[str, str | None]) -> Named:
 
 def _by_list(recordings: tuple[Recording, ...], lists: dict[Named, Split]) -> dict[str, Split]:
     """The split of every file that a list names: by identifier and start, as far as both tell."""
-    loose = {name: split for (name, _), split in lists.items()}
+    loose: dict[str, Split] = {name: split for (name, _), split in lists.items()}
     found: dict[str, Split] = {}
     for recording in recordings:
         match = _FILE.fullmatch(Path(recording.name).stem)
         if match is None:
             continue
         start = None if match["start"] is None else int(match["start"])
-        split = lists.get((match["id"], start), lists.get((match["id"], None)))
-        if split is None and start is None:
-            split = loose.get(match["id"])
-        if split is not None:
-            found[recording.name] = split
+        exact, unstarted = (match["id"], start), (match["id"], None)
+        if exact in lists:
+            found[recording.name] = lists[exact]
+        elif unstarted in lists:
+            found[recording.name] = lists[unstarted]
+        elif start is None and match["id"] in loose:
+            found[recording.name] = loose[match["id"]]
     return found
 
 

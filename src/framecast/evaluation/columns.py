@@ -69,13 +69,20 @@ class Columns:
     """Scores at thresholds, where the protocol has some."""
 
     @classmethod
-    def of(cls, protocol: Protocol, weights: Path | None) -> "Columns":
+    def of(
+        cls, protocol: Protocol, weights: Path | None, metrics: MetricSet | None = None
+    ) -> "Columns":
         """The columns of a protocol.
+
+        Args:
+            protocol: What is evaluated.
+            weights: Folder of weights; None for the one that `FRAMECAST_WEIGHTS` names.
+            metrics: The set that the protocol names; None to look it up.
 
         Raises:
             ConfigError: if its metric set does not exist, or lacks a metric of `best_by`.
         """
-        metrics = metric_set(protocol.metrics)
+        metrics = metrics or metric_set(protocol.metrics)
         left_out = omitted(metrics, weights)
         for key in protocol.best_by:
             if key not in metrics.keys:
@@ -142,7 +149,8 @@ class Columns:
 
     def protocol_hash(self, protocol: Protocol) -> str:
         """SHA-256 of a protocol and of its metrics' definitions: equal hashes compare."""
-        definitions = [to_json(metric) for metric in self.metric_set.metrics]
+        metrics = (*self.metric_set.metrics, *self.metric_set.distances)
+        definitions = [to_json(metric) for metric in metrics]
         return of_json({"protocol": protocol.definition(), "metrics": definitions})
 
 

@@ -21,7 +21,7 @@ PLACING = ("root", "stride", "random_windows")
 Reduction = Literal["single", "mean", "best-of"]
 Assignment = Literal["predict", "reconstruct"]
 
-ADDED = ("task", "levels", "corruption", "report_frames")
+ADDED = ("task", "levels", "corruption", "report_frames", "resize")
 """Fields that a definition names only where they are set: without them, hashes of results that are
 older than the fields stay equal."""
 
@@ -48,7 +48,10 @@ class Protocol(Config):
     channels: int | None = 1
     """1 for gray, 3 for colour, and that is what is scored; None for whatever the data has."""
     size: tuple[int, int] | None = None
-    """(height, width) of the scored frames in pixels; None for whatever the data has."""
+    """(height, width) of the data's frames in pixels; None for whatever the data has."""
+    resize: tuple[int, int] | None = None
+    """(height, width) that predicted and true frames are resized to, clipped to [0, 1] before they
+    are scored; None to score them as they are."""
     value_range: tuple[float, float] = (0.0, 1.0)
     """Values that frames of the data lie in; anything beyond is an error."""
     sequences: int | None = None
@@ -112,6 +115,9 @@ class Protocol(Config):
                 bool(self.thresholds) and self.data.type != "arrays"
             ),
             "value_range is (low, high)": not low < high,
+            "resize is (height, width), at least 1 pixel each": (
+                self.resize is not None and min(self.resize) < 1
+            ),
             "report_frames count from 1": any(frame < 1 for frame in self.report_frames),
             "a reconstruction has no samples; leave them out": (
                 self.task == "reconstruct" and self.samples is not None

@@ -2,9 +2,11 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from framecast.clip import Clip
 from framecast.codec import Codec
@@ -48,17 +50,26 @@ def check_codec(model: Model, clip: Clip, levels: int | None, options: Options) 
 
 
 def reconstruct(
-    codec: Codec, given: Clip, truth: Clip, score: Score, *, levels: int | None, keep: Keep
+    codec: Codec,
+    given: Clip,
+    truth: Clip,
+    score: Score,
+    *,
+    levels: int | None,
+    keep: Keep,
+    through: Callable[[Tensor], Tensor] | None = None,
 ) -> Reconstruction:
     """Encode, decode and score clips.
 
     Args:
         codec: In evaluation mode or not; it sees to that.
         given: Frames to encode, `b t c h w`.
-        truth: Frames to compare with.
+        truth: Frames to compare with, of the size that `through` gives.
         score: What is measured.
         levels: Decode the first so many levels; None for all.
         keep: Frames to hand back.
+        through: What decoded frames `b t c h w` go through before they are scored; None for
+            nothing.
     """
     begun = time.perf_counter()
     codes = codec.encode(given)
@@ -66,7 +77,8 @@ def reconstruct(
     if decoded.frames.is_cuda:
         torch.cuda.synchronize(decoded.frames.device)
     seconds = time.perf_counter() - begun
-    futures = score_frames(decoded.frames, truth, score, keep)
+    frames = decoded.frames if through is None else through(decoded.frames)
+    futures = score_frames(frames, truth, score, keep)
     return Reconstruction(codes, replace(futures, seconds=seconds))
 
 

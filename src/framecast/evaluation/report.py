@@ -55,7 +55,7 @@ def markdown(result: Result, published: Published | None = None) -> str:
 
 def _lines(result: Result, row: Row, keys: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The means of a row, and below them the frames that its protocol reports by themselves."""
-    yield row.name, *(_cell(row.values.get(key)) for key in keys)
+    yield row.name, *(_cell(row.values.get(key), row.folds.get(key)) for key in keys)
     unscored = result.protocol["context"] if result.predicted else 0
     for frame in result.protocol.get("report_frames", ()):
         at = frame - unscored - 1
@@ -71,9 +71,11 @@ def _heading(result: Result, key: str) -> str:
     return f"{info.label}{unit}{arrow}"
 
 
-def _cell(value: Interval | None) -> str:
+def _cell(value: Interval | None, folds: Sequence[float] | None = None) -> str:
     if value is None:
         return "–"
+    if value.mean is not None and folds:
+        return f"{value.mean:.4g} ({', '.join(f'{fold:.4g}' for fold in folds)})"
     if value.mean is None:
         return "∞" if value.infinite else "–"
     if value.low is None or value.high is None:
@@ -97,6 +99,7 @@ def _notes(result: Result) -> list[str]:
         what = "observed frames" if result.predicted else "encoded frames"
         words = from_json(Corruption, found).words
         notes.append(f"{what} are corrupted ({words}), and scores are against clean ones")
+    notes += _distance_notes(result)
     if result.codec is not None:
         notes += _codec_notes(result.codec)
     notes += _sample_notes(result)
@@ -146,6 +149,19 @@ def _sample_notes(result: Result) -> list[str]:
             f"out are {100 * found.certain:.1f} % of values, where all samples equal the truth"
         )
     return notes
+
+
+def _distance_notes(result: Result) -> list[str]:
+    """What distances between sets are of."""
+    labels = [info.label for info in result.metrics.values() if "features" in info.definition]
+    if not labels:
+        return []
+    frames = "observed and predicted frames" if result.predicted else "all frames"
+    return [
+        f"{'; '.join(labels)}: squared Fréchet distance between features of {frames} of "
+        f"{result.data.sequences:,} sequences and of the true ones; fewer make it larger; in "
+        "brackets each half of them, beside the mean"
+    ]
 
 
 def _codec_notes(codec: CodecInfo) -> list[str]:

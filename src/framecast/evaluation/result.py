@@ -7,8 +7,9 @@ from typing import Any, Literal
 from framecast.config import Config
 from framecast.evaluation.statistics import Comparison, Summary
 
-FORMAT_VERSION = 3
-"""Since 2: `Row.samples`, `Result.calibration`. Older results are read, without them."""
+FORMAT_VERSION = 4
+"""Since 2: `Row.samples`, `Result.calibration`; since 3: `Row.folds`. Older results are read,
+without them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ class Row(Config):
     """Mean over sequences for each scored frame, by metric."""
     samples: int | None = None
     """Of a reduction, how many samples it is made of: the first so many."""
+    folds: dict[str, list[float]] = field(default_factory=dict)
+    """Of a distance between sets of clips that is a mean over folds, the distance of each fold, by
+    metric."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ prediction and a reconstruction fill in their own way.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,21 +14,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from framecast.clip import Clip
 from framecast.codec import Codec
 from framecast.evaluation import results_folder
 from framecast.evaluation.calibration import Calibration
+from framecast.evaluation.distances import Sets, distinct, scaled
 from framecast.evaluation.ensemble import SPREAD
 from framecast.evaluation.events import EVENTS
+from framecast.evaluation.metrics import VideoFeatures
 from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.reconstruction import CodeTally, reconstruct
 from framecast.evaluation.reduction import others, reduced
-from framecast.evaluation.result import Difference, Result
+from framecast.evaluation.result import Difference, Result, Row
 from framecast.evaluation.scoring import Futures, Keep, score_frames, score_model, score_still
 from framecast.evaluation.statistics import paired_bootstrap
 from framecast.evaluation.strips import Strip, shown
 from framecast.evaluation.tally import Tally
 from framecast.evaluation.task import Batch, Task
-from framecast.model import Model, Options
+from framecast.model import Model, Options, Step
+from framecast.video import Size
 
 COPY_LAST, CONTEXT_MEAN, CORRUPTED = "copy-last", "context-mean", "corrupted frames"
 Progress = Callable[[int, int], None]
@@ -45,6 +49,7 @@ def evaluate(
     seed: int = 0,
     out: Path | None = None,
     weights: Path | None = None,
+    features: VideoFeatures | None = None,
     device: torch.device | str = "cpu",
     options: Options | None = None,
     command: str | None = None,
@@ -67,7 +72,10 @@ def evaluate(
         batch: Futures (sequence × sample) predicted at a time.
         seed: Of the samples.
         out: Folder for results.json, curves.csv, scores.npz and pictures; None writes nothing.
-        weights: Folder of LPIPS weights; None for the one that `FRAMECAST_WEIGHTS` names.
+        weights: Folder of the weights of LPIPS and FVD; None for the one that `FRAMECAST_WEIGHTS`
+            names.
+        features: What distances between sets of clips look at; None for I3D, which makes them FVD.
+            Those of any other are reported under its name.
         device: Where the model runs.
         options: The model's own options.
         command: The command line, to be recorded.
@@ -86,6 +94,7 @@ def evaluate(
         seed=seed,
         weights=weights,
         options=options,
+        features=features,
     )
     draft = task.draft(device, command)
     if out is not None:
@@ -126,6 +135,8 @@ class _Run:
             self.codes = CodeTally(protocol.levels)
             names = [] if protocol.corruption is None else [CORRUPTED]
         self.baselines = {name: Tally(name, "baseline") for name in names}
+        distances = self.task.distances
+        self.sets = Sets(distances, self.task.model, protocol) if distances.metrics else None
 
     @property
     def tallies(self) -> list[Tally]:
@@ -141,30 +152,36 @@ class _Run:
 
     def add(self, batch: Batch) -> None:
         """Predict or reconstruct a batch, and score it."""
-        task, truth = self.task, batch.truth
+        given, task = batch.context, self.task
+        seen, batch = (batch.context, batch.truth), batch.scaled(task.protocol.resize)
+        truth = batch.truth
+        if self.sets is not None:
+            self.sets.begin(batch.sequences, batch.context, truth, seen)
         nothing, shape = Keep((), ()), truth.frames.shape[-3:]
         self.shape = self.shape or shape
         alike = shape == self.shape
         keep = shown(batch.sequences, task.used, truth.length) if alike else nothing
         if self.codes is None:
-            futures = self._predicted(batch, keep)
+            futures = self._predicted(given, batch, keep)
             beside = self._still(batch)
         else:
-            futures = self._reconstructed(batch, keep, self.codes)
+            futures = self._reconstructed(given, batch, keep, self.codes)
             beside = dict.fromkeys(self.baselines, batch.context.frames)
             for name, frames in beside.items():
-                given = score_frames(frames, truth, task.columns, nothing)
-                self._count(self.baselines[name], given)
+                self._count(
+                    self.baselines[name], score_frames(frames, truth, task.columns, nothing)
+                )
+                self._compare(self.baselines[name], frames)
         self._count(self.model, futures)
         self.done += len(batch.sequences)
         self.predicting += futures.seconds
         self.strips += Strip.of(batch, keep, futures.kept, task.source, beside)
 
-    def _predicted(self, batch: Batch, keep: Keep) -> Futures:
+    def _predicted(self, context: Clip, batch: Batch, keep: Keep) -> Futures:
         task, protocol = self.task, self.task.protocol
         futures = score_model(
             task.model,
-            batch.context,
+            context,
             batch.truth,
             task.columns,
             apart=task.columns.apart,
@@ -175,6 +192,7 @@ class _Run:
             sequences=batch.sequences,
             options=task.options,
             keep=keep,
+            through=self._through,
         )
         scores = _without_events(futures.scores)
         means = {count: _without_events(each) for count, each in futures.mean_frames.items()}
@@ -184,6 +202,12 @@ class _Run:
             self.calibration.add(futures.ranks)
         return futures
 
+    def _through(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """Predicted frames as they are scored, seen by the distances between sets."""
+        size = self.task.protocol.resize
+        resized = steps if size is None else (_scaled(step, size) for step in steps)
+        return resized if self.sets is None else self.sets.watch(_key(self.model), resized)
+
     def _still(self, batch: Batch) -> dict[str, Float[Tensor, "b t c h w"]]:
         """Score the baselines of a prediction; those that pictures show come back."""
         context, truth = batch.context.frames, batch.truth
@@ -191,16 +215,34 @@ class _Run:
         for name, frame in ((COPY_LAST, last), (CONTEXT_MEAN, mean)):
             scores = score_still(frame, truth, self.task.columns, Keep((), ()))
             self._count(self.baselines[name], scores)
+            self._compare(self.baselines[name], frame[:, None].expand_as(truth.frames))
         return {COPY_LAST: last[:, None].expand_as(truth.frames)}
 
-    def _reconstructed(self, batch: Batch, keep: Keep, codes: CodeTally) -> Futures:
+    def _reconstructed(self, given: Clip, batch: Batch, keep: Keep, codes: CodeTally) -> Futures:
         task, codec = self.task, self.task.model
         assert isinstance(codec, Codec)  # `Task.of` has seen to it
         found = reconstruct(
-            codec, batch.context, batch.truth, task.columns, levels=codes.levels, keep=keep
+            codec,
+            given,
+            batch.truth,
+            task.columns,
+            levels=codes.levels,
+            keep=keep,
+            through=self._decoded,
         )
         codes.add(found.codes)
         return found.futures
+
+    def _decoded(self, frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h2 w2"]:
+        """Decoded frames as they are scored, seen by the distances between sets."""
+        resized = scaled(frames, self.task.protocol.resize)
+        self._compare(self.model, resized)
+        return resized
+
+    def _compare(self, tally: Tally, frames: Float[Tensor, "b t c h w"]) -> None:
+        """Take frames of a line of the result for its distances."""
+        if self.sets is not None:
+            self.sets.frames(_key(tally), frames)
 
     def _count(self, tally: Tally, futures: Futures) -> None:
         scores = dict(futures.scores)
@@ -229,11 +271,18 @@ class _Run:
         return replace(
             draft,
             run=replace(draft.run, seconds=seconds, frames_per_second=speed),
-            rows=[tally.row(task.columns.events, task.seed) for tally in self.tallies],
+            rows=[self._row(tally) for tally in self.tallies],
             against_copy_last=self._compared(),
             codec=None if self.codes is None else self.codes.info(),
             calibration=self.calibration.info(task.seed) if self.samples_differ else None,
         )
+
+    def _row(self, tally: Tally) -> Row:
+        row = tally.row(self.task.columns.events, self.task.seed)
+        if self.sets is None:
+            return row
+        found = self.sets.found(_key(tally))
+        return replace(row, values=row.values | found.values, folds=found.folds)
 
     def _compared(self) -> dict[str, Difference]:
         if COPY_LAST not in self.baselines:
@@ -245,6 +294,17 @@ class _Run:
             if np.isfinite(pair).all():
                 found[metric.key] = Difference.of(paired_bootstrap(*pair, seed=self.task.seed))
         return found
+
+
+def _key(tally: Tally) -> str:
+    """Tells lines apart: a model may be what is a baseline too."""
+    return f"{tally.role} {tally.name}"
+
+
+def _scaled(step: Step, size: Size) -> Step:
+    """A step with frames of another size; equal samples stay one that is expanded."""
+    frame = scaled(distinct(step.frame), size)
+    return replace(step, frame=frame.expand(len(step.frame), *frame.shape[1:]))
 
 
 def _without_events(scores: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -23,6 +23,9 @@ Score = Callable[[Tensor, Tensor, Tensor | None], FrameScores]
 """Compares unclipped frames with true ones, both `s b c h w`, given the pixels that are missing
 from the truth: `s b` values by key, or more axes."""
 
+Through = Callable[[Iterator[Step]], Iterator[Step]]
+"""Looks at the steps of a prediction, or changes their frames, before they are scored."""
+
 Apart = Callable[[Tensor, Tensor], FrameScores]
 """How far two samples are apart, both `s b c h w` and unclipped: `s b` values by key."""
 
@@ -67,13 +70,14 @@ def score_model(
     sequences: Sequence[int],
     options: Options | None,
     keep: Keep,
+    through: Through | None = None,
 ) -> Futures:
     """Predict and score some sequences.
 
     Args:
         model: In evaluation mode or not; `stream` sees to it.
         context: Observed frames, `b t c h w`.
-        truth: The frames that follow.
+        truth: The frames that follow, of the size that `through` gives.
         score: What is measured.
         apart: How far two samples are apart, besides what is always measured.
         counts: Numbers of samples whose mean frame is scored, where there are several samples.
@@ -84,6 +88,7 @@ def score_model(
         sequences: Numbers of the sequences in the dataset.
         options: The model's own options.
         keep: Frames of sample 0 to hand back.
+        through: What the steps of each portion of the samples go through; None for nothing.
     """
     several = (samples or 1) > 1
     ensemble = Ensemble(samples or 1, truth.frames.shape) if several else None
@@ -100,7 +105,8 @@ def score_model(
         )
         shown = keep if first == 0 else Keep((), ())
         aside = None if ensemble is None else _Aside(ensemble, first, apart)
-        portions.append(_score(steps, truth, score, shown, aside))
+        seen = steps if through is None else through(steps)
+        portions.append(_score(seen, truth, score, shown, aside))
     futures = _joined(portions)
     return futures if ensemble is None else _with_ensemble(futures, ensemble, truth, score, counts)
 

@@ -15,7 +15,9 @@ from framecast.config import to_json
 from framecast.data.order import Sequential
 from framecast.data.windows import Windows
 from framecast.errors import ConfigError, DataError, FramecastError
-from framecast.evaluation.columns import Columns
+from framecast.evaluation.columns import Columns, metric_set
+from framecast.evaluation.distances import Distances, scaled
+from framecast.evaluation.metrics import VideoFeatures
 from framecast.evaluation.protocol import Protocol, settled, trained_data
 from framecast.evaluation.reconstruction import check_codec
 from framecast.evaluation.result import (
@@ -26,6 +28,7 @@ from framecast.evaluation.result import (
     RunInfo,
 )
 from framecast.model import Model, Options
+from framecast.video import Size
 
 OVERLAP = "sequences overlap, but intervals take them as independent and so are too narrow"
 MOST_VALUES = 2**28
@@ -46,6 +49,16 @@ class Batch:
         """The same batch on another device."""
         return Batch(self.sequences, self.context.to(device), self.truth.to(device))
 
+    def scaled(self, size: Size | None) -> "Batch":
+        """The same batch with frames of the size at which they are scored."""
+        if size is None:
+            return self
+        context, truth = (
+            Clip(scaled(clip.frames, size), clip.actions, clip.seconds)
+            for clip in (self.context, self.truth)
+        )
+        return Batch(self.sequences, context, truth)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -54,6 +67,8 @@ class Task:
     model: Model
     protocol: Protocol
     columns: Columns
+    distances: Distances
+    """What compares all predicted clips with all true ones."""
     source: Source
     available: int
     """Sequences that the protocol has."""
@@ -75,6 +90,7 @@ class Task:
         seed: int,
         weights: Path | None,
         options: Options | None,
+        features: VideoFeatures | None = None,
     ) -> "Task":
         """Find the data and see that everything fits.
 
@@ -88,14 +104,27 @@ class Task:
             raise ConfigError(f"a batch of {batch} futures is none; use 1 or more")
         if root is not None:
             protocol = replace(protocol, data=replace(protocol.data, root=root))
+        metrics = metric_set(protocol.metrics)
+        if features is not None:
+            metrics = metrics.with_features(features.name)
+            protocol = replace(protocol, metrics=metrics.name)
         protocol = settled(protocol)
         source = protocol.data.source(protocol.split, sum(protocol.lengths()), SOURCE_SEED)
         available = min(len(source), protocol.sequences or len(source))
-        columns = Columns.of(protocol, weights)
+        columns = Columns.of(protocol, weights, metrics)
+        distances = Distances.of(
+            metrics,
+            protocol,
+            model,
+            min(available, limit or available),
+            weights=weights,
+            features=features,
+        )
         task = cls(
             model,
             protocol,
             columns,
+            distances,
             source,
             available,
             limit,
@@ -149,8 +178,8 @@ class Task:
             ),
             data=DataInfo(self.source.fingerprint(), self.available, self.used, self._data_notes()),
             run=RunInfo(self.seed, self.limit, str(device), 0.0, 0.0, versions(), command),
-            metrics=self.columns.infos(self.several),
-            omitted=self.columns.omitted,
+            metrics=self.columns.infos(self.several) | self.distances.infos(),
+            omitted=self.columns.omitted | self.distances.omitted,
             rows=[],
         )
 

@@ -1,4 +1,4 @@
-"""Named sets of metrics, as data: what exactly a table's MSE, PSNR, SSIM and LPIPS are.
+"""Named sets of metrics, as data: what exactly a table's MSE, PSNR, SSIM, LPIPS and FVD are.
 
 Projects differ silently in all of them. A result names its set, and a set is fixed: a change of a
 definition is a new set. docs/METRICS.md tells who uses what and how much it matters.
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from framecast.errors import ConfigError
+from framecast.evaluation.metrics.i3d import NAME as FVD_FEATURES
 
 Variant = Literal[
     "mse-sum",
@@ -63,25 +64,71 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class SetMetric:
+    """A column that compares all predicted clips with all true ones: a squared Fréchet distance.
+
+    Only of I3D's Kinetics-400 logits it is called FVD.
+
+    Attributes:
+        key: Name in results; it begins with `fvd`, or names the other features.
+        label: Name in tables.
+        features: Name of the features that are compared.
+        against: True clips, or what a model with codes makes of them (FVD*).
+        folds: 1 for all clips at once; 2 for the mean over two halves, each for itself.
+    """
+
+    key: str
+    label: str
+    features: str
+    against: Literal["truth", "reconstruction"] = "truth"
+    folds: Literal[1, 2] = 1
+
+    def __post_init__(self) -> None:
+        """Check that nothing else passes for FVD, and that the key tells the features."""
+        begin = "fvd" if self.features == FVD_FEATURES else f"frechet-{self.features}"
+        said = "FVD" in self.label
+        if not self.key.startswith(begin) or said != (self.features == FVD_FEATURES):
+            raise ConfigError(
+                f"metric {self.key}: of {self.features} its key begins with {begin}, and it is "
+                f"called FVD of {FVD_FEATURES} alone"
+            )
+
+    def of(self, features: str) -> "SetMetric":
+        """The same column of other features, which is not called FVD."""
+        if features == FVD_FEATURES or not features.replace("-", "").isalnum():
+            raise ConfigError(
+                f"features of your own need a name of their own of letters, digits and -, "
+                f"not {features!r}"
+            )
+        rest = self.label.removeprefix("FVD")
+        label = f"Fréchet distance ({features}){rest}"
+        key = f"frechet-{features}{self.key.removeprefix('fvd')}"
+        return replace(self, key=key, label=label, features=features)
+
+
+@dataclass(frozen=True)
 class MetricSet:
     """Metrics that are reported together.
 
     Attributes:
         name: What results print.
-        metrics: The columns, in order.
+        metrics: The columns of frames, in order.
+        distances: The columns of sets of clips, which follow.
     """
 
     name: str
     metrics: tuple[Metric, ...]
+    distances: tuple[SetMetric, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that keys are unique."""
-        if len(set(self.keys)) != len(self.metrics):
+        keys = (*self.keys, *(metric.key for metric in self.distances))
+        if len(set(keys)) != len(keys):
             raise ConfigError(f"metric set {self.name}: two metrics share a key")
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The metrics' keys in order."""
+        """Keys of the metrics of frames, in order."""
         return tuple(metric.key for metric in self.metrics)
 
     def with_network(self, network: Literal["alex", "vgg", "squeeze"]) -> "MetricSet":
@@ -89,7 +136,18 @@ class MetricSet:
         metrics = tuple(_with_network(metric, network) for metric in self.metrics)
         if metrics == self.metrics:
             return self
-        return MetricSet(f"{self.name}-{network}", metrics)
+        return replace(self, name=f"{self.name}-{network}", metrics=metrics)
+
+    def with_features(self, features: str) -> "MetricSet":
+        """The set with distances of other features, under another name and other keys.
+
+        Raises:
+            ConfigError: if it has no distances, or the name is that of FVD's features.
+        """
+        if not self.distances:
+            raise ConfigError(f"metric set {self.name} compares no sets of clips; use fvd")
+        distances = tuple(metric.of(features) for metric in self.distances)
+        return replace(self, name=f"{self.name}-{features}", distances=distances)
 
 
 def _with_network(metric: Metric, network: Literal["alex", "vgg", "squeeze"]) -> Metric:
@@ -160,11 +218,35 @@ STIP = MetricSet(
         replace(LPIPS, key="lpips-alex-x100", label="LPIPS (alex) ×100", factor=100.0),
     ),
 )
+FVD = SetMetric("fvd", "FVD", FVD_FEATURES)
+FVD_SET = MetricSet(
+    "fvd",
+    (PSNR, SSIM),
+    (
+        FVD,
+        replace(FVD, key="fvd-2-fold", label="FVD, 2-fold", folds=2),
+        replace(
+            FVD,
+            key="fvd-star-2-fold",
+            label="FVD*, 2-fold",
+            against="reconstruction",
+            folds=2,
+        ),
+    ),
+)
 
 SETS: Mapping[str, MetricSet] = MappingProxyType(
     {
         metric_set.name: metric_set
-        for metric_set in (STANDARD, STANDARD_LOCATION, OPENSTL, PREDRNN, SVG, STIP)
+        for metric_set in (
+            STANDARD,
+            STANDARD_LOCATION,
+            OPENSTL,
+            PREDRNN,
+            SVG,
+            STIP,
+            FVD_SET,
+        )
     }
 )
 """All sets by name."""
