@@ -6,6 +6,11 @@ multiply-adds that the new positions need once, at the rate of a large matrix pr
 processor time, summed over threads, which other work on the machine disturbs less.
 
     python benchmarks/samplers.py [--model FOLDER] [--samples 8] [--threads 1]
+
+With `video-vqvae`, those of Video VQ-VAE's two priors at the paper's geometry instead, of a reduced
+width (see `volumes.py`), with the bytes that a cache keeps for a row.
+
+    python benchmarks/samplers.py video-vqvae [--hidden 64] [--samples 8] [--threads 1]
 """
 
 import argparse
@@ -24,6 +29,8 @@ from framecast.models.s_hr_vqvae.prior_cache import LayerReplay
 from framecast.models.s_hr_vqvae.prior_net import LayerNet
 from framecast.noise import Noise
 from timing import product_rate, timed
+from volumes import Priors
+from volumes import measure as measure_volumes
 
 CONTEXT, HORIZON = 10, 10
 TAPS = 2 * 9 + 4
@@ -113,7 +120,14 @@ def measure(
 def main() -> None:
     """Print one table per number of samples."""
     parser = argparse.ArgumentParser(description=__doc__)
+    kinds = ("s-hr-vqvae", "video-vqvae")
+    parser.add_argument("prior", nargs="?", choices=kinds, default=kinds[0])
     parser.add_argument("--model", help="an S-HR-VQVAE; random weights and codes without")
+    parser.add_argument("--hidden", type=int, default=64, help="channels of video-vqvae's priors")
+    both = ("top", "bottom")
+    parser.add_argument("--levels", nargs="+", choices=both, default=both, help="of video-vqvae")
+    kinds = ("cached", "fixed-point")
+    parser.add_argument("--samplers", nargs="+", choices=kinds, default=kinds, help="the same")
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--positions", type=int, default=66, help="that the naive one is timed on")
     parser.add_argument("--rounds", type=int, default=3, help="of the others; the best counts")
@@ -122,27 +136,47 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     with torch.no_grad():
-        if options.model:
-            model = framecast.load(options.model)
-            assert isinstance(model, SHRVQVAE)
-            clips = MovingDigits(digits="glyphs").source("test", CONTEXT, 0)
-            indices = model.indices(collate([clips[(0, 0)]]).frames)
+        if options.prior == "video-vqvae":
+            compare_volumes(options)
         else:
-            model = SHRVQVAE(SHRVQVAEConfig()).eval()
-            indices = torch.randint(model.config.codewords, (1, CONTEXT, 3, 16, 16))
-        rate = product_rate()
-        needed = operations(model.prior, indices[0, 0, 0].numel())
-        print(f"{rate / 1e9:.1f} billion multiply-adds per second; {needed / 1e9:.2f} per future")
-        for samples in (None, options.samples):
-            print(f"\n{samples} samples" if samples else "\nthe likeliest future")
-            rows = list(measure(model, indices, samples, options.positions, options.rounds))
-            rows.append(Row("floor", (samples or 1) * needed / rate))
-            print(f"{'':24}{'seconds':>10}{'× naive':>10}{'× floor':>10}{'passes':>10}")
-            for row in rows:
-                share = (
-                    f"{rows[0].seconds / row.seconds:10.0f}{row.seconds / rows[-1].seconds:10.1f}"
-                )
-                print(f"{row.name:24}{row.seconds:10.2f}{share}{row.passes or '':>10}")
+            compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """S-HR-VQVAE's prior."""
+    if options.model:
+        model = framecast.load(options.model)
+        assert isinstance(model, SHRVQVAE)
+        clips = MovingDigits(digits="glyphs").source("test", CONTEXT, 0)
+        indices = model.indices(collate([clips[(0, 0)]]).frames)
+    else:
+        model = SHRVQVAE(SHRVQVAEConfig()).eval()
+        indices = torch.randint(model.config.codewords, (1, CONTEXT, 3, 16, 16))
+    rate = product_rate()
+    needed = operations(model.prior, indices[0, 0, 0].numel())
+    print(f"{rate / 1e9:.1f} billion multiply-adds per second; {needed / 1e9:.2f} per future")
+    for samples in (None, options.samples):
+        print(f"\n{samples} samples" if samples else "\nthe likeliest future")
+        rows = list(measure(model, indices, samples, options.positions, options.rounds))
+        rows.append(Row("floor", (samples or 1) * needed / rate))
+        print(f"{'':24}{'seconds':>10}{'× naive':>10}{'× floor':>10}{'passes':>10}")
+        for row in rows:
+            share = f"{rows[0].seconds / row.seconds:10.0f}{row.seconds / rows[-1].seconds:10.1f}"
+            print(f"{row.name:24}{row.seconds:10.2f}{share}{row.passes or '':>10}")
+
+
+def compare_volumes(options: argparse.Namespace) -> None:
+    """Video VQ-VAE's priors."""
+    priors = Priors(options.hidden, options.samples)
+    for level in options.levels:
+        print(f"\n{level}, {options.samples} samples", flush=True)
+        samplers, counts = options.samplers, (options.positions, options.rounds)
+        rows = list(measure_volumes(priors, level, samplers, *counts))
+        print(f"{'':24}{'seconds':>10}{'× naive':>10}{'passes':>10}{'MB a row':>10}")
+        for row in rows:
+            kept = "" if row.kept is None else f"{row.kept / 1e6:.1f}"
+            share = f"{rows[0].seconds / row.seconds:10.0f}"
+            print(f"{row.name:24}{row.seconds:10.2f}{share}{row.passes or '':>10}{kept:>10}")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Memory:
             self.own, self.shared = context, None
         else:
             self.own = context.new_zeros(2, samples * len(places), *context.shape[2:4], 0)
-            self.shared = context
+            self.shared = context if places.shape[1] else None
         self.past = self.own.shape[-1]
         self._past_rows: Rows | None = None
         self._seen: Tensor | None = None
