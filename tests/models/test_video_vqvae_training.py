@@ -220,9 +220,10 @@ def book(stage: AutoencoderStage, name: str) -> Tensor:
 STEPS = [clips(4, 4, 8, seed=seed) for seed in range(1, 5)]
 
 
-def learn(reducer: Reducer, parts: list[list[Clip]]) -> list[dict[str, Tensor]]:
+def learn(
+    stage: AutoencoderStage, reducer: Reducer, parts: list[list[Clip]]
+) -> list[dict[str, Tensor]]:
     """Both codebooks after each step; the clips of a step are its micro-batches."""
-    stage = stage_of(decay=0.8, restart_every=0)
     found = []
     for step, micros in enumerate(parts, 1):
         for micro in micros:
@@ -250,17 +251,18 @@ def by_hand() -> list[dict[str, Tensor]]:
 def test_codebooks_are_the_averages_of_equation_3(micros: int) -> None:
     """Step by step, however a step is split into micro-batches; masking plays no part."""
     parts = [[Clip(part) for part in clip.frames.chunk(micros)] for clip in STEPS]
-    found = learn(Alone(), parts)
+    found = learn(stage_of(decay=0.8, restart_every=0), Alone(), parts)
     torch.testing.assert_close(found, by_hand())
     assert not torch.allclose(found[0]["top"], found[-1]["top"])
 
 
 def test_processes_add_up_what_they_saw() -> None:
     """Two of them, with unequal shares, end where one does."""
+    stages = [stage_of(decay=0.8, restart_every=0) for _ in range(2)]
 
     def work(rank: Rank) -> list[dict[str, Tensor]]:
         share = slice(1, None) if rank.global_rank else slice(1)
-        return learn(rank, [[Clip(clip.frames[share])] for clip in STEPS])
+        return learn(stages[rank.global_rank], rank, [[Clip(clip.frames[share])] for clip in STEPS])
 
     expected = by_hand()
     for found in together(work, 2):
@@ -281,9 +283,13 @@ def test_codebooks_come_from_the_first_step() -> None:
         assert len(distances.argmin(0).unique()) == 5
         error = distances.min(0).values.square().mean()
         assert error < 0.7 * (vectors - vectors.mean(0)).square().sum(1).mean()
+    expected = {name: Average(book(stage, name), 0.99) for name in NAMES}
     losses = stage("main", clips(8), 1)
     stage.after_step(1, Alone())
     after = stage("main", clips(8), 2)
+    for name in NAMES:  # the averages begin with the new codewords
+        expected[name].update(rows(z[name]))
+        torch.testing.assert_close(book(stage, name), expected[name].codebook)
     for name in NAMES:
         assert float(losses[f"used {name}"]) == 0  # nothing is counted before the codebooks stand
         assert float(after[f"used {name}"]) == 1
@@ -297,16 +303,17 @@ def test_dead_codewords_of_both_levels_are_replaced() -> None:
         with torch.no_grad():
             level.codebook.codebooks[0][0, 2] = 1e3
     stage = stage_of(model, restart_every=3, decay=0.5)
-    for step in (1, 2, 3):
+    for step in (1, 2, 3, 4):
         before = {name: book(stage, name) for name in NAMES}
         stage("main", clips(8), step)
         stage.after_step(step, Alone())
+        z = latents(stage.model, clips(8).frames)
         for name in NAMES:
-            assert (float(book(stage, name)[2].abs().max()) < 500) == (step == 3)
-            assert not torch.equal(before[name][0], book(stage, name)[0])
-    z = latents(stage.model, clips(8).frames)
-    for name in NAMES:
-        assert torch.cdist(book(stage, name)[2:3], rows(z[name])).min() < 1e-3
+            now = book(stage, name)
+            assert (float(now[2].abs().max()) < 500) == (step >= 3)  # and stays there
+            if step == 3:
+                assert torch.cdist(now[2:3], rows(z[name])).min() < 1e-3
+            assert not torch.equal(before[name][0], now[0])
 
 
 def test_averages_are_kept_with_checkpoints() -> None:
@@ -317,7 +324,7 @@ def test_averages_are_kept_with_checkpoints() -> None:
         stage.after_step(step, Alone())
     own = {name for name in stage.state_dict() if not name.startswith("model.")}
     tensors = ("usage.counts", "average.weights", "average.sums")
-    assert own == {f"upkeep.{name}.{tensor}" for name in NAMES for tensor in tensors}
+    assert own == {f"{name}.{tensor}" for name in NAMES for tensor in tensors}
     other.load_state_dict(stage.state_dict())
     for each in (stage, other):
         each("main", clips(seed=7), 2)

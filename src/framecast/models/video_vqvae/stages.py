@@ -11,7 +11,7 @@ from framecast.clip import Clip
 from framecast.errors import ConfigError
 from framecast.layers.quantise import vector_loss
 from framecast.layers.upkeep import Upkeep
-from framecast.models.video_vqvae.autoencoder import Level
+from framecast.models.video_vqvae.autoencoder import Volume
 from framecast.models.video_vqvae.model import VideoVQVAE
 from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
 
@@ -56,39 +56,36 @@ class AutoencoderStage(Stage, of=VideoVQVAE, name="autoencoder"):
         """Begin the averages of both codebooks."""
         super().__init__(config, model, context)
         terms = (config.decay, config.restart_every, config.restart_below)
-        self.upkeep = nn.ModuleDict(
-            {name: Upkeep(level.codebook, *terms) for name, level in self._levels().items()}
-        )
+        self.top = Upkeep(model.autoencoder.top.codebook, *terms)
+        self.bottom = Upkeep(model.autoencoder.bottom.codebook, *terms)
 
     def frozen(self) -> list[nn.Module]:
         """The codebooks, which are averages, and all that is not of the autoencoder."""
-        others = [part for part in self.model.children() if part is not self.model.autoencoder]
-        return [*others, *(level.codebook for level in self._levels().values())]
+        network = self.model.autoencoder
+        others = [part for part in self.model.children() if part is not network]
+        return [*others, network.top.codebook, network.bottom.codebook]
 
     def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
         """Eq 2 without its second term, as means over all elements: pixels, numbers of a latent
         vector; the commitments of both levels are added up."""
         del phase, step
         frames = self.model.adapted(batch.frames)
-        volumes = dict(zip(self._levels(), self.model.autoencoder(frames), strict=True))
-        top, bottom = volumes["top"].straight_through, volumes["bottom"].straight_through
+        top, bottom = self.model.autoencoder(frames)
+        details = bottom.straight_through
         if self.training:
-            bottom = bottom * self._kept(len(frames)).to(bottom)
-        decoded = self.model.autoencoder.decode(top, bottom)
+            details = details * self._kept(len(frames)).to(details)
+            self.top.see(top.quantised)
+            self.bottom.see(bottom.quantised)
+        decoded = self.model.autoencoder.decode(top.straight_through, details)
         error = functional.mse_loss(decoded.float(), frames)
-        codes = torch.zeros_like(error)
-        for name, upkeep in self._upkeep().items():
-            quantised = volumes[name].quantised
-            if self.training:
-                upkeep.see(quantised)
-            terms = vector_loss(quantised.vectors, quantised.total, self.config.beta)
-            codes = codes + terms.commitment
+        codes = self._commitment(top) + self._commitment(bottom)
         return {"total": error + codes, "mse": error, "codes": codes, **self._used()}
 
     def after_step(self, step: int, reducer: Reducer) -> None:
         """Eq 3; codebooks from data after the first step, and replacements of dead codewords."""
-        for name, upkeep in self._upkeep().items():
-            upkeep.after_step(self._levels()[name].codebook, step, reducer)
+        network = self.model.autoencoder
+        self.top.after_step(network.top.codebook, step, reducer)
+        self.bottom.after_step(network.bottom.codebook, step, reducer)
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
         """Squared error of reconstructions, summed over a frame's pixels, clipped to [0, 1].
@@ -103,20 +100,18 @@ class AutoencoderStage(Stage, of=VideoVQVAE, name="autoencoder"):
         """0 for clips whose bottom level is masked, by chance, and 1 for the others."""
         return (torch.rand(clips, 1, 1, 1, 1) >= self.config.mask).float()
 
-    def _levels(self) -> dict[str, Level]:
-        autoencoder = self.model.autoencoder
-        return {"top": autoencoder.top, "bottom": autoencoder.bottom}
+    def _commitment(self, volume: Volume) -> Tensor:
+        quantised = volume.quantised
+        return vector_loss(quantised.vectors, quantised.total, self.config.beta).commitment
 
     def _error(self, decoded: Clip, batch: Clip) -> Tensor:
         return (decoded.frames - batch.frames).square().sum((2, 3, 4)).mean()
 
-    def _upkeep(self) -> dict[str, Upkeep]:
-        return {name: part for name, part in self.upkeep.items() if isinstance(part, Upkeep)}
-
     def _used(self) -> dict[str, Tensor]:
         """Of each level's codewords: the perplexity, and the share that is in use."""
-        values: dict[str, Tensor] = {}
-        for name, upkeep in self._upkeep().items():
-            values[f"perplexity {name}"] = upkeep.perplexity()[0]
-            values[f"used {name}"] = upkeep.used()[0]
-        return values
+        return {
+            "perplexity top": self.top.perplexity()[0],
+            "perplexity bottom": self.bottom.perplexity()[0],
+            "used top": self.top.used()[0],
+            "used bottom": self.bottom.used()[0],
+        }
