@@ -148,7 +148,7 @@ class TestPredictions:
 
     def test_all_samples_of_a_sequence_are_in_the_models_set(self, toy: Toy):
         protocol = replace(PLAIN, samples=5, reduce="mean")
-        result = run(toy, protocol, batch=4)
+        result = run(toy, protocol, batch=20)
         futures, clips = predicted(toy, protocol), truth()
         observed = clips[:, :CONTEXT].expand(5, -1, -1, -1, -1, -1)
         ours = torch.cat([observed, futures], 2)
