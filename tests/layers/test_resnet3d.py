@@ -287,6 +287,7 @@ def test_half_precision_is_widened(tmp_path):
         ("layer2.0.downsample.1.running_var", None, "has no layer2.0.downsample.1.running_var; "),
         ("stem.1.bias", None, "has no stem.1.bias; the weights of r3d_18 are needed"),
         ("layer1.1.conv2.0.weight", torch.zeros(2, 2, 1, 3, 3), "is of 2×2×1×3×3, where .* 2×2×3×"),
+        ("layer1.1.conv2.0.weight", torch.zeros(2, 6, 1, 3, 3), "is of 2×6×1×3×3, where .* 2×2×3"),
         ("stem.1.running_mean", torch.tensor(0.0), "stem.1.running_mean is of one number, where"),
         ("layer1.2.conv1.0.weight", torch.zeros(2), "layer1.2.conv1.0.weight is no tensor of r3d"),
         ("layer1.0.num_batches_tracked", torch.tensor(1), "layer1.0.num_batches_tracked is no"),

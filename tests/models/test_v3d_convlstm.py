@@ -39,6 +39,12 @@ def oracle(model: V3DConvLSTM, frames: Tensor, horizon: int, noises: list[Tensor
         return naive_v3d.predict(frames, horizon, weights(model), settings(model), noises)[0]
 
 
+def mirrored(frames: Tensor) -> Tensor:
+    """Frames of 7×10 as 8×12."""
+    higher = torch.cat([frames, frames[..., 5:6, :]], -2)
+    return torch.cat([higher, higher[..., 8:9], higher[..., 7:8]], -1)
+
+
 # ---- predictions
 
 
@@ -104,9 +110,7 @@ def test_gray_frames_of_a_colour_model():
 def test_odd_sizes_are_mirrored():
     """Up to multiples of 4, below and to the right, and cut off again."""
     model, frames = build(), clips(5, size=(7, 10))
-    mirrored = torch.cat([frames, frames[..., 5:6, :]], -2)
-    mirrored = torch.cat([mirrored, mirrored[..., 8:9], mirrored[..., 7:8]], -1)
-    expected = oracle(model, mirrored, 3, None)[..., :7, :10]
+    expected = oracle(model, mirrored(frames), 3, None)[..., :7, :10]
     torch.testing.assert_close(model.predict(frames, 3).unclipped[0], expected, **EXACT)
 
 
@@ -195,7 +199,7 @@ def test_without_latent_maps_all_samples_are_the_point_prediction():
     """And there is neither prior nor posterior."""
     model, frames = build(latent=0), clips(5)
     samples = model.predict(frames, 3, samples=2).unclipped
-    assert torch.equal(samples, model.predict(frames, 3).unclipped.expand_as(samples))
+    assert torch.equal(samples, model.predict(frames, 3).unclipped.expand(2, -1, -1, -1, -1, -1))
     assert not any("prior" in name or "posterior" in name for name, _ in model.named_modules())
 
 
@@ -272,29 +276,43 @@ def test_predicting_leaves_the_statistics():
 
 def test_pictures_of_what_the_latent_maps_do():
     """The next frame, without z, the prior's σ and the spread of samples, by the oracle."""
-    model, frames = build(advance=2), clips(7, batch=1, size=(8, 12))
+    model, frames = build(advance=2), clips(7, batch=1, size=(7, 10))
     panels = {panel.title: panel for panel in model.inspect(Clip(frames))}
     with torch.no_grad():
         names, chosen = weights(model), settings(model)
-        first, steps = naive_v3d.predict(frames, 1, names, chosen)
+        first, steps = naive_v3d.predict(mirrored(frames), 1, names, chosen)
         last = steps[-1]
         assert last.prior is not None
         silent = torch.zeros_like(last.prior[0])
         without = naive_v3d.emit(last.hidden, silent, names, chosen)[0, -2]
-    deviation = last.prior[1][0].mean((0, 1))[None]
+    cells = last.prior[1][0].mean((0, 1))
+    rows = [[cells[i // 4, j // 4] for j in range(10)] for i in range(7)]
+    deviation = torch.stack([torch.stack(row) for row in rows])[None]
     drawn = model.predict(frames, 1, samples=16).frames[:, 0, 0]
     expected = {
         "last frame": frames[0, -1],
-        "next frame": first[0, 0],
-        "next frame without z": without,
+        "next frame": first[0, 0, :, :7, :10],
+        "next frame without z": without[:, :7, :10],
         "deviation of the prior": deviation,
         "spread of 16 next frames": drawn.std(0),
     }
     assert panels.keys() == expected.keys()
     for title, image in expected.items():
         torch.testing.assert_close(panels[title].image, image, **EXACT, msg=title)
-    largest = panels["deviation of the prior"].range[1]
-    assert largest == pytest.approx(float(deviation.max()), rel=1e-6)
+    for title in ("deviation of the prior", "spread of 16 next frames"):
+        assert panels[title].range == (0, pytest.approx(float(expected[title].max()), rel=1e-6))
+
+
+def test_pictures_leave_a_model_in_training_as_it_was():
+    """They are those out of training, and no gradient is kept."""
+    model, frames = build(), Clip(clips(5, batch=1))
+    expected = model.inspect(frames)
+    found = model.train().inspect(frames)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.image, other.image)
+        assert not one.image.requires_grad
+    assert all(module.training for module in model.modules())
+    assert not any(module.seen for module in model.modules() if isinstance(module, BatchNorm))
 
 
 def test_pictures_of_a_point_predictor():

@@ -2,18 +2,14 @@
 
 import math
 import re
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-import framecast
 from framecast.clip import Clip
-from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError, FramecastError
-from framecast.experiment import Experiment
 from framecast.layers.batch_norm import BatchNorm
 from framecast.models.v3d_convlstm.latent import (
     Gaussian,
@@ -29,11 +25,9 @@ from framecast.models.v3d_convlstm.stages import Training, TrainingConfig
 from framecast.models.v3d_convlstm.unroll import noise_shape, unroll
 from framecast.noise import mix
 from framecast.schedules import Schedule, constant
-from framecast.training import train
 from layers.processes import Alone
 from models import naive_v3d
-from models.tiny_v3d import EXACT, SHAPES, SMALL, build, clips, settings, weights
-from training.dummy_runs import OFTEN, OPTIONS, metrics
+from models.tiny_v3d import EXACT, SHAPES, build, clips, settings, weights
 
 # ---- the latent losses, Eqs 8 to 13
 
@@ -273,7 +267,7 @@ def test_odd_sizes_in_training():
         noises = torch.randn(noise.shape).double()
         steps = naive_v3d.unroll(mirrored, 4, weights(model), chosen, forced, [*noises])
         expected = naive_v3d.losses(frames, steps, chosen)[0]
-    torch.testing.assert_close(terms["reconstruction"], expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(terms["reconstruction"], expected, **EXACT)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -402,7 +396,7 @@ def test_the_loss_is_that_of_eq_7(fields, step):
         kl = naive_v3d.losses(frames, steps, chosen, "kl")[1]
     total = naive_v3d.total(*parts, weight=1e-3 * step / 10)
     expected = {"total": total, "reconstruction": parts[0], "latent": parts[1], "kl": kl}
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(found, expected, **EXACT)
 
 
 def test_the_latent_loss_warms_up():
@@ -508,7 +502,7 @@ def test_a_validation(fields):
     expected = {"score": error, "mse": error, "bound_reconstruction": reconstruction}
     if model.config.latent:
         expected |= {"bound_latent": latent, "bound_kl": kl}
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(found, expected, **EXACT)
     assert not any(value.requires_grad for value in found.values())
 
 
@@ -570,17 +564,3 @@ def test_weights_that_nothing_reads_are_refused(kind):
     with pytest.raises(ConfigError, match=message) as error:
         TrainingConfig(latent_loss=kind, latent_weights=LatentWeights(means=1.0))
     assert "\n" not in str(error.value)
-
-
-def test_a_short_training(tmp_path: Path):
-    """Losses are logged by their names; what is kept predicts, with statistics of the norms."""
-    config = TrainingConfig(**{"steps": 4, "batch": 4, **OFTEN})
-    data = MovingDigits(digits="glyphs", train_size=8, validation_size=4)
-    experiment = Experiment(SMALL, data, context=4, horizon=3, stages={"main": config})
-    train(experiment, tmp_path, options=OPTIONS)
-    logged = {name for _, _, split, name in metrics(tmp_path) if split == "train"}
-    assert {"total", "reconstruction", "latent", "kl"} <= logged
-    model = framecast.load(tmp_path)
-    assert isinstance(model, V3DConvLSTM)
-    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
-    assert all((norm.mean != 0).any() for norm in norms)

@@ -60,7 +60,8 @@ class V3DConvLSTMConfig(ModelConfig):
     layers: int = 2
     """ConvLSTMs on top of one another."""
     latent: int = 16
-    """Channels of z; 0 for a network without latent maps, which is a point predictor."""
+    """Channels of z; 0 for a network without latent maps, which is a point predictor. `trunk`, and
+    what the stage says of latent maps, then change nothing, so that 0 is all that need be said."""
     trunk: int = 96
     """Channels between the hidden state and μ and σ, in the prior and in the posterior."""
     posterior_encoder: Literal["shared", "separate"] = "shared"
@@ -304,8 +305,9 @@ class V3DConvLSTM(Model):
     def inspect(self, clip: Clip) -> list[Panel]:
         """The last frame, the next one, and what the latent maps do to it.
 
-        The prior's σ, a mean over its channels and times, is large where z_t is uncertain; without
-        z_t the next frame is what h_t alone says; the spread is a standard deviation over samples.
+        The prior's σ, a mean over its channels and times, is large where z_t is uncertain; each of
+        its cells covers the pixels that it was made for. Without z_t the next frame is what h_t
+        alone says; the spread is a standard deviation over samples.
         """
         if len(clip.frames) != 1:
             raise FramecastError("inspect takes one clip, 1 t c h w")
@@ -327,7 +329,9 @@ class V3DConvLSTM(Model):
 
         if moment.z is None:
             return [frame("next frame", None)]
-        deviation = self.prior(moment.hidden).deviation[0].mean((0, 1))[None]
+        cells = self.prior(moment.hidden).deviation[0].mean((0, 1))
+        deviation = cells.repeat_interleave(SHRINKS, 0).repeat_interleave(SHRINKS, 1)
+        deviation = deviation[None, :height, :width]
         drawn = self.predict(frames, 1, samples=SPREAD_OF).frames[:, 0, 0]
         spread = drawn.std(0).mean(0, keepdim=True)
         return [

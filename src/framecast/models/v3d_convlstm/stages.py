@@ -28,7 +28,8 @@ from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
 
 @dataclass(frozen=True)
 class TrainingConfig(StageConfig):
-    """How a V3D-ConvLSTM is trained."""
+    """How a V3D-ConvLSTM is trained; without latent maps the fields that speak of them, and
+    `z_from`, change nothing."""
 
     type: ClassVar[str] = "v3d-convlstm/main"
     batch: int = 6
@@ -72,7 +73,9 @@ class Training(Stage, of=V3DConvLSTM, name="main"):
     """Learns to predict windows, and a prior of what their targets tell the posterior.
 
     Batch statistics of true windows are of all of them together, those of windows with predicted
-    frames of one step; the running ones move once per step, towards the mean of all of these.
+    frames of one step; the running ones move once per step, towards the mean of all of these. There
+    all true windows weigh as much as the windows of one step with predicted frames, so that these
+    prevail once predictions are fed back, as they do in what is encoded after a context.
     """
 
     config_type = TrainingConfig
@@ -134,7 +137,8 @@ class Training(Stage, of=V3DConvLSTM, name="main"):
         """`kl` is KL(posterior‖prior) per number, in nats, whatever the latent loss is."""
         config = self.config
         unrolled = unroll(self.model, frames, self.context, forced, noise.to(frames), config.z_from)
-        error = unrolled.predicted.float() - unrolled.true
+        precise = torch.promote_types(unrolled.predicted.dtype, torch.float32)
+        error = unrolled.predicted.to(precise) - unrolled.true
         loss = error.square() + error.abs() if config.loss == "l1+mse" else error.square()
         terms = {"reconstruction": loss.mean()}
         q, p = unrolled.posterior, unrolled.prior

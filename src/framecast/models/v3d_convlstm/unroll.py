@@ -142,7 +142,7 @@ def unroll(
     """
     course = Course.of(model, context, frames.shape[1])
     padded = pad_to_multiple(frames, SHRINKS)
-    windows = model.windows(padded[:, course.start :], course.advance)[: course.steps + 1]
+    windows = model.windows(padded[:, course.start :], course.advance)
     feed = Feed(padded, forced, course)
     known = _known(model, windows, feed)
     moments, sources, decoded = list[Moment](), list[Gaussian](), dict[int, Tensor]()
