@@ -287,10 +287,10 @@ def _bouncing(model: HAFSVGConfig) -> Experiment:
     """
     data = MovingDigits(digits="mnist+glyphs", variant="svg-stochastic", fixed_train=False)
     training = replace(
-        _quick(3_500, validate_every=500),
+        _quick(16_000, validate_every=1_000),
         batch=16,
-        beta=Schedule(1e-4, 1e-3, begin=800, steps=1_000, shape="exponential"),
-        teacher_forcing=Schedule(1.0, 0.0, begin=800, steps=1_000),
+        beta=Schedule(1e-4, 1e-3, begin=2_000, steps=6_000, shape="exponential"),
+        teacher_forcing=Schedule(1.0, 0.0, begin=2_000, steps=6_000),
         sample_every=1_000,
     )
     return Experiment(model, data, context=5, horizon=10, stages={"main": training})
