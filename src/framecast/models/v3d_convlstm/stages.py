@@ -137,8 +137,7 @@ class Training(Stage, of=V3DConvLSTM, name="main"):
         """`kl` is KL(posterior‖prior) per number, in nats, whatever the latent loss is."""
         config = self.config
         unrolled = unroll(self.model, frames, self.context, forced, noise.to(frames), config.z_from)
-        precise = torch.promote_types(unrolled.predicted.dtype, torch.float32)
-        error = unrolled.predicted.to(precise) - unrolled.true
+        error = unrolled.predicted - unrolled.true  # in the precision of the true frames
         loss = error.square() + error.abs() if config.loss == "l1+mse" else error.square()
         terms = {"reconstruction": loss.mean()}
         q, p = unrolled.posterior, unrolled.prior
