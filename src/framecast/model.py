@@ -283,12 +283,7 @@ class Model(nn.Module, ABC):
 
     def fingerprint(self) -> str:
         """SHA-256 of configuration and tensors, as hex."""
-        found = hashlib.sha256(json.dumps(to_json(self.config), sort_keys=True).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            plain = tensor.detach().cpu().contiguous()
-            found.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
-            found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
-        return found.hexdigest()
+        return digest_of(self.config, self)
 
     def parameter_count(self) -> int:
         """Number of parameters."""
@@ -336,6 +331,16 @@ def load(name: str | PathLike[str], device: torch.device | str = "cpu") -> Model
     load_weights(model, contents.tensors, str(contents.path))
     model.about = contents.about
     return model.to(device).eval()
+
+
+def digest_of(config: Config, module: nn.Module) -> str:
+    """SHA-256 of a configuration and of a module's tensors, as hex."""
+    found = hashlib.sha256(json.dumps(to_json(config), sort_keys=True).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        plain = tensor.detach().cpu().contiguous()
+        found.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
+        found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from framecast import load
 from framecast.models.video_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.video_vqvae.model import VideoVQVAEConfig
 from framecast.video import probe
+from models.tiny_video_vqvae import BOTTOM, TOP
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def codec(tmp_path: Path) -> Path:
     """A model folder of the published layout of codes, with small networks."""
     torch.manual_seed(0)
     networks = AutoencoderConfig(hidden=4, residual=2, blocks=1)
-    model = VideoVQVAEConfig(width=4, autoencoder=networks).build()
+    model = VideoVQVAEConfig(width=4, autoencoder=networks, top=TOP, bottom=BOTTOM).build()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4 if parameter.ndim > 1 else 0.0)
     model.save(tmp_path / "codec")

@@ -33,9 +33,14 @@ from framecast.models.unit_stack import UnitStackConfig
 from framecast.models.v3d_convlstm.latent import LatentWeights
 from framecast.models.v3d_convlstm.model import V3DConvLSTM, V3DConvLSTMConfig
 from framecast.models.v3d_convlstm.stages import TrainingConfig as V3DTraining
+from framecast.models.video_vqvae.autoencoder import AutoencoderConfig as VideoAutoencoderConfig
+from framecast.models.video_vqvae.model import VideoVQVAEConfig
+from framecast.models.video_vqvae.stages import AutoencoderTraining as VideoAutoencoderTraining
+from framecast.models.video_vqvae.stages import BottomTraining, TopTraining
 from framecast.schedules import constant
 from framecast.stage import Stage, StageConfig
 from layers.processes import Alone
+from models.tiny_video_vqvae import BOTTOM, TOP, spread_tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Case:
     size: tuple[int, int] = (8, 8)
     channels: int = 1
     context: int = 3
+    length: int = 6
+    """Frames of its clips."""
     prepare: Callable[[Any], None] = lambda model: None
     """Make a fresh model's predictions depend on what it sees, where they do not yet."""
 
@@ -97,6 +104,18 @@ def liven(model: V3DConvLSTM) -> None:
     for parameter in model.parameters():
         if parameter.ndim > 1:
             torch.nn.init.kaiming_normal_(parameter)
+
+
+SMALL_VIDEO = VideoVQVAEConfig(
+    channels=1,
+    codewords=5,
+    width=3,
+    context=4,
+    future=4,
+    autoencoder=VideoAutoencoderConfig(hidden=6, residual=3, blocks=1, stride=2),
+    top=TOP,
+    bottom=BOTTOM,
+)
 
 
 def stack(unit: str) -> UnitStackConfig:
@@ -263,6 +282,32 @@ CASES = {
         stages=(V3DTraining(steps=1, teacher_forcing=constant(0.0)),),
         prepare=liven,
     ),
+    "video-vqvae": Case(
+        SMALL_VIDEO,
+        stages=(
+            VideoAutoencoderTraining(steps=1),
+            TopTraining(steps=1),
+            BottomTraining(steps=1),
+            BottomTraining(steps=1, slices=None),
+        ),
+        size=(4, 4),
+        context=4,
+        length=8,
+        prepare=spread_tokens,
+    ),
+    "video-vqvae, more context than future": Case(
+        dataclasses.replace(SMALL_VIDEO, channels=3, context=8),
+        stages=(
+            VideoAutoencoderTraining(steps=1),
+            TopTraining(steps=1),
+            BottomTraining(steps=1),
+        ),
+        size=(4, 4),
+        channels=3,
+        context=8,
+        length=12,
+        prepare=spread_tokens,
+    ),
     **{
         f"unit-stack, {unit}": Case(stack(unit), stages=(UnitTraining(steps=1),))
         for unit in registry.names("units")
@@ -290,10 +335,10 @@ def model(case) -> Model:
     return model
 
 
-def clip(case: Case, batch: int = 2, length: int = 6, seed: int = 0) -> Clip:
-    """Random frames of the case's size."""
+def clip(case: Case, batch: int = 2, length: int | None = None, seed: int = 0) -> Clip:
+    """Random frames of the case's size and, unless told otherwise, length."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (batch, length, case.channels, *case.size)
+    shape = (batch, length or case.length, case.channels, *case.size)
     return Clip(torch.rand(shape, generator=generator))
 
 
@@ -357,7 +402,7 @@ def test_odd_sizes(case, model):
 
 def test_teacher_forcing_is_causal(case, model):
     """Changing frames after t leaves the outputs up to t as they are, bit for bit."""
-    original, length = clip(case), 6
+    original, length = clip(case), case.length
     before = model.teacher_forced(original)
     assert before.shape[:2] == (2, length - 1)
     for t in range(length - 1):
@@ -373,7 +418,7 @@ def test_teacher_forcing_agrees_with_the_rollout(case, model):
     """The first predicted frame is the same either way."""
     original = clip(case)
     forced = model.teacher_forced(original)
-    for length in range(model.expects.context_min, 6):
+    for length in range(model.expects.context_min, case.length):
         rolled = model.predict(Clip(original.frames[:, :length]), 1).unclipped[0, :, 0]
         torch.testing.assert_close(forced[:, length - 1], rolled, rtol=1e-4, atol=1e-5)
 
@@ -468,14 +513,27 @@ def test_gradients_reach_what_a_phase_trains(stage):
         assert got == expected
 
 
+def moved(stage: Stage, batch: Clip) -> list[torch.nn.Parameter]:
+    """The parameters that a step changes without a gradient."""
+    before = [p.detach().clone() for p in stage.parameters()]
+    stage.train()
+    for phase in stage.phases:
+        stage(phase, batch, 0)
+    stage.after_step(0, Alone())
+    pairs = zip(stage.parameters(), before, strict=True)
+    return [p for p, old in pairs if not torch.equal(p, old)]
+
+
 def test_every_parameter_is_trained_by_some_stage():
-    """A weight that nothing trains is a mistake."""
+    """A weight that nothing trains is a mistake: no gradient, and no moving average."""
     for case in CASES.values():
         if not case.stages:
             continue
         model = case.config.build()
         stages = [config.build(model, case.context) for config in case.stages]
         trained = {id(p) for s in stages for phase in s.phases for p in s.parameters_of(phase)}
+        if not all(id(p) in trained for p in model.parameters()):
+            trained |= {id(p) for stage in stages for p in moved(stage, clip(case))}
         assert all(id(p) in trained for p in model.parameters())
 
 

@@ -32,7 +32,8 @@ def test_parameters_at_the_papers_size() -> None:
     }
     parts = model.autoencoder.named_children()
     assert {name: sum(p.numel() for p in part.parameters()) for name, part in parts} == expected
-    assert model.parameter_count() == sum(expected.values()) == 2_721_283
+    assert sum(p.numel() for p in model.autoencoder.parameters()) == 2_721_283
+    assert sum(expected.values()) == 2_721_283
 
 
 def test_bits_of_the_papers_clips() -> None:
@@ -143,7 +144,7 @@ def test_the_whole_way_from_frames_to_frames(stride: int) -> None:
         assert len(level.unique()) > 2
         assert torch.equal(level, found[name][0])
     torch.testing.assert_close(model.render(codes.levels), expected)
-    assert expected.std() > 0.1
+    assert expected.std() > 0.05
 
 
 def test_the_top_alone_has_zeros_for_the_bottom() -> None:
@@ -245,16 +246,17 @@ def test_lengths_that_cannot_be_coded(length: int) -> None:
         model.tokenize(clips(1, length).frames)
 
 
-def test_without_priors_nothing_is_predicted() -> None:
-    with pytest.raises(FramecastError, match="no priors"):
-        tiny().predict(clips(), 1)
-    with pytest.raises(FramecastError, match="no priors"):
-        tiny().teacher_forced(clips())
-
-
 @pytest.mark.parametrize(
     "wrong",
-    [{"channels": 0}, {"codewords": 1}, {"width": 0}, {"context": 0}, {"context": 6}],
+    [
+        {"channels": 0},
+        {"codewords": 1},
+        {"width": 0},
+        {"context": 0},
+        {"context": 6},
+        {"future": 0},
+        {"future": 10},
+    ],
 )
 def test_sizes_of_the_model_that_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError):

@@ -80,9 +80,8 @@ def test_gradients_go_straight_through() -> None:
 
 
 def test_what_has_gradients() -> None:
-    """All of the encoders and the decoder; no codebook, and nothing beside the autoencoder."""
+    """All of the encoders and the decoder; no codebook, and none of the priors."""
     model = tiny()
-    model.add_module("other", nn.Linear(2, 2))
     stage = stage_of(model, mask=0.0)
     trained = {id(p) for p in stage.parameters_of("main")}
     for parameter in stage.parameters():
@@ -90,9 +89,12 @@ def test_what_has_gradients() -> None:
     stage("main", clips(), 0)["total"].backward()
     still = {name for name, p in model.named_parameters() if p.grad is None}
     books = {f"autoencoder.{name}.codebook.codebooks.0" for name in NAMES}
-    assert still == books | {"other.weight", "other.bias"}
+    priors = {name for name, _ in model.named_parameters() if not name.startswith("autoencoder.")}
+    assert priors
+    assert still == books | priors
     assert all(p.grad.abs().sum() > 0 for p in model.parameters() if p.grad is not None)
-    assert not model.other.training
+    assert not model.top.training
+    assert not model.bottom.training
     assert not levels(model)["top"].codebook.training
     assert model.autoencoder.first.training
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from rich.console import Console
@@ -11,7 +12,6 @@ from safetensors import safe_open
 
 from framecast import digest
 from framecast.clip import Clip, Key, Source, collate
-from framecast.codec import Codec
 from framecast.config import to_json
 from framecast.errors import DataError, FolderError
 from framecast.folder import read_verified, verify, write_verified
@@ -30,21 +30,39 @@ def cache_folder() -> Path:
     return Path(given) if given else home / "framecast"
 
 
+@runtime_checkable
+class Coder(Protocol):
+    """What makes codes of clips: a codec, or what has its own way of using one."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it takes clips."""
+        ...
+
+    def encode(self, clip: Clip) -> Codes:
+        """The codes of a batch of clips."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Digest of all that the codes depend on beside the clips."""
+        ...
+
+
 class CodedClips(Source):
     """The codes of another source's clips.
 
     An item is the `Codes` of one clip, as a batch of one. The folder's name is a digest of the
-    clips and of the codec's weights, so that neither can change unnoticed.
+    clips and of the coder's weights, so that neither can change unnoticed.
     """
 
     fixed = True
 
-    def __init__(self, clips: Source, codec: Codec, root: Path | None = None) -> None:
+    def __init__(self, clips: Source, coder: Coder, root: Path | None = None) -> None:
         """Encode what is not in the folder yet, shard by shard; an interruption keeps the others.
 
         Args:
             clips: A source whose items are the same in every epoch, all of one size.
-            codec: Encodes them, where its weights are.
+            coder: Encodes them, where its weights are.
             root: Folder of all codes; `cache_folder()` if None.
 
         Raises:
@@ -54,12 +72,12 @@ class CodedClips(Source):
         if not clips.fixed:
             raise DataError("clips that change with the epoch have no codes to keep")
         self.count, self.clips = len(clips), clips
-        self.key = digest.of_json([clips.fingerprint(), codec.fingerprint(), self.count])
+        self.key = digest.of_json([clips.fingerprint(), coder.fingerprint(), self.count])
         self.folder = (root or cache_folder()) / "codes" / self.key
         try:
             missing = [shard for shard in self._shards() if not self._whole(shard)]
             for shard in _shown(missing):
-                self._encode(shard, codec)
+                self._encode(shard, coder)
             _, facts = read_verified(self._shard(0), (), (_FACTS,))
         except (OSError, FolderError) as error:
             raise DataError(
@@ -83,7 +101,7 @@ class CodedClips(Source):
         return Codes(levels, self.values, self.frame, self.length)
 
     def fingerprint(self) -> str:
-        """Digest of the clips' fingerprint and of the codec's weights."""
+        """Digest of the clips' fingerprint and of the coder's weights."""
         return self.key
 
     def name(self, index: int) -> str:
@@ -110,12 +128,12 @@ class CodedClips(Source):
             return False
         return True
 
-    def _encode(self, shard: int, codec: Codec) -> None:
+    def _encode(self, shard: int, coder: Coder) -> None:
         """Write one shard, each level in the smallest integers that hold it."""
         first = shard * SHARD
         indices = range(first, min(first + SHARD, self.count))
         parts = [indices[at : at + _BATCH] for at in range(0, len(indices), _BATCH)]
-        batches = [self._codes(part, codec) for part in parts]
+        batches = [self._codes(part, coder) for part in parts]
         codes = Codes.collate(batches).to("cpu")
         tensors = {
             str(number): level.to(_smallest(values))
@@ -124,9 +142,9 @@ class CodedClips(Source):
         facts = {"values": codes.values, "frame": codes.frame, "length": codes.length}
         write_verified(self._shard(shard), {_TENSORS: tensors}, {_FACTS: to_json(facts)})
 
-    def _codes(self, indices: Sequence[int], codec: Codec) -> Codes:
+    def _codes(self, indices: Sequence[int], coder: Coder) -> Codes:
         clip: Clip = collate([self.clips[(0, index)] for index in indices])
-        return codec.encode(clip.to(codec.device)).to("cpu")
+        return coder.encode(clip.to(coder.device)).to("cpu")
 
 
 def _smallest(values: int) -> torch.dtype:

@@ -1,19 +1,25 @@
-"""How a Video VQ-VAE is trained: the autoencoder (§2.1, §3.1)."""
+"""How a Video VQ-VAE is trained: the autoencoder (§2.1, §3.1), then its two priors (§3.2)."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framecast.clip import Clip
+from framecast.clip import Clip, Source
+from framecast.data.coded import CodedClips
 from framecast.errors import ConfigError
 from framecast.layers.quantise import vector_loss
 from framecast.layers.upkeep import Upkeep
+from framecast.model import digest_of, evaluating
 from framecast.models.video_vqvae.autoencoder import Volume
 from framecast.models.video_vqvae.model import VideoVQVAE
 from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
+from framecast.tokens import Codes
 
 ADAM = OptimizerConfig(learning_rate=3e-4)
 """The paper names no optimizer."""
@@ -115,3 +121,152 @@ class AutoencoderStage(Stage, of=VideoVQVAE, name="autoencoder"):
             "used top": self.top.used()[0],
             "used bottom": self.bottom.used()[0],
         }
+
+
+class BlockCoder:
+    """Codes of context and future as the priors take them: see `VideoVQVAE.tokenize_block`."""
+
+    def __init__(self, model: VideoVQVAE) -> None:
+        """Encode with this model's autoencoder; its priors play no part."""
+        self.model = model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    def encode(self, clip: Clip) -> Codes:
+        """The tokens of both levels: of the context, coded alone, then of the future.
+
+        Raises:
+            FramecastError: if clips are not of the context's and the future's frames.
+        """
+        model, frames = self.model, clip.frames
+        channels, height, width = frames.shape[-3:]
+        with torch.no_grad(), evaluating(model):
+            levels = model.tokenize_block(model.adapted(frames))
+        return Codes(levels, model.values, (channels, height, width), clip.length)
+
+    def fingerprint(self) -> str:
+        """Digest of the autoencoder and of how many frames are the context."""
+        config = self.model.config
+        weights = digest_of(config.autoencoder, self.model.autoencoder)
+        return f"{weights} after {config.context} frames alone"
+
+
+class PriorStage(Stage):
+    """A prior learns the codes of future frames; all else stays as it is."""
+
+    def __init__(self, config: StageConfig, model: VideoVQVAE, context: int) -> None:
+        """Check the context.
+
+        Raises:
+            ConfigError: if it is not the model's.
+        """
+        super().__init__(config, model, context)
+        if context != model.config.context:
+            raise ConfigError(
+                f"the priors of this video-vqvae are for {model.config.context} context frames, "
+                f"not {context}; set the same context for model and training"
+            )
+
+    def source(self, clips: Source) -> Source:
+        """Codes of a fixed dataset, computed once; other clips are encoded as they come."""
+        return CodedClips(clips, BlockCoder(self.model)) if clips.fixed else clips
+
+    def levels(self, batch: Clip | Codes) -> tuple[Int64[Tensor, "b _ _ _"], ...]:
+        """Tokens of top and bottom: of the context, coded alone, then of the future."""
+        codes = batch if isinstance(batch, Codes) else BlockCoder(self.model).encode(batch)
+        return codes.levels
+
+
+@dataclass(frozen=True)
+class TopTraining(StageConfig):
+    """How the prior of top tokens is trained."""
+
+    type: ClassVar[str] = "video-vqvae/top"
+    optimizer: OptimizerConfig = ADAM
+    """Optimizer of the top prior."""
+    sample_every: int = 0
+    """Steps between pictures of predictions; the bottom prior cannot predict yet."""
+
+
+class TopStage(PriorStage, of=VideoVQVAE, name="top"):
+    """The prior of top tokens learns the future's, given the context's codes."""
+
+    config_type = TopTraining
+
+    def frozen(self) -> list[nn.Module]:
+        """The autoencoder and the bottom prior."""
+        return [self.model.autoencoder, self.model.bottom]
+
+    def forward(self, phase: str, batch: Clip | Codes, step: int) -> dict[str, Tensor]:
+        """Cross-entropy in nats, a mean over the future's top tokens; `bits` per token."""
+        del phase, step
+        return losses(self.model.top_log_probs(*self.levels(batch)))
+
+    @torch.no_grad()
+    def validate(self, batch: Clip | Codes) -> dict[str, Tensor]:
+        """The same."""
+        found = self.forward("main", batch, 0)
+        return {"score": found["total"], **found}
+
+
+@dataclass(frozen=True)
+class BottomTraining(StageConfig):
+    """How the prior of bottom tokens is trained."""
+
+    type: ClassVar[str] = "video-vqvae/bottom"
+    optimizer: OptimizerConfig = ADAM
+    """Optimizer of the bottom prior."""
+    slices: int | None = 1
+    """Slices of the future, at random and the same of all clips of a micro-batch, that a step is
+    about; None for all."""
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        super().__post_init__()
+        if self.slices is not None and self.slices < 1:
+            raise ConfigError(f"slices is at least 1 or None, got {self.slices}")
+
+
+class BottomStage(PriorStage, of=VideoVQVAE, name="bottom"):
+    """The prior of bottom tokens learns the future's, given its true top tokens too."""
+
+    config_type = BottomTraining
+
+    def frozen(self) -> list[nn.Module]:
+        """The autoencoder and the top prior."""
+        return [self.model.autoencoder, self.model.top]
+
+    def forward(self, phase: str, batch: Clip | Codes, step: int) -> dict[str, Tensor]:
+        """Cross-entropy in nats, a mean over the bottom tokens of some slices; `bits` per token."""
+        del phase, step
+        top, bottom = self.levels(batch)
+        numbers = self._future(bottom)
+        count = self.config.slices or len(numbers)
+        chosen = [numbers[place] for place in torch.randperm(len(numbers))[:count].tolist()]
+        return losses(self._log_probs(top, bottom, chosen))
+
+    @torch.no_grad()
+    def validate(self, batch: Clip | Codes) -> dict[str, Tensor]:
+        """The same, of all slices."""
+        top, bottom = self.levels(batch)
+        found = losses(self._log_probs(top, bottom, self._future(bottom)))
+        return {"score": found["total"], **found}
+
+    def _future(self, bottom: Tensor) -> range:
+        """Numbers of the future's slices."""
+        return range(2 * self.model.config.slices[0], bottom.shape[1])
+
+    def _log_probs(
+        self, top: Tensor, bottom: Tensor, numbers: Sequence[int]
+    ) -> Float[Tensor, "b n h w"]:
+        each = [self.model.bottom_log_probs(top, bottom, number) for number in numbers]
+        return torch.stack(each, 1)
+
+
+def losses(log_probs: Float[Tensor, "b n h w"]) -> dict[str, Tensor]:
+    """Means of log-probabilities over tokens: what is minimised, in nats, and bits per token."""
+    nats = -log_probs.mean()
+    return {"total": nats, "bits": nats.detach() / math.log(2)}
