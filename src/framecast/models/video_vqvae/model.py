@@ -119,9 +119,9 @@ class VideoVQVAE(Codec):
     # compressing video (§3.1)
 
     @property
-    def values(self) -> tuple[int, ...]:
+    def values(self) -> tuple[int, int]:
         """The codewords of top and bottom."""
-        return (self.config.codewords,) * 2
+        return self.config.codewords, self.config.codewords
 
     def grids(self, length: int, height: int, width: int) -> tuple[Grid, ...]:
         """Top and bottom, the top one half as large in space and time."""
@@ -205,9 +205,9 @@ class VideoVQVAE(Codec):
             samples: Futures of each sequence; rows are (s b).
             drawing: How tokens are drawn.
         """
-        context = self.tokenize_context(frames)
-        tops = list(self.top.generate(*context, samples, drawing))
-        top, bottom = (level.repeat(samples, 1, 1, 1) for level in context)
+        top, bottom = self.tokenize_context(frames)
+        tops = list(self.top.generate(top, bottom, samples, drawing))
+        top, bottom = (level.repeat(samples, 1, 1, 1) for level in (top, bottom))
         top = torch.cat([top, *(one.tokens.unsqueeze(1) for one in tops)], 1)
         bottoms = list(self.bottom.generate(top, bottom, drawing))
         bottom = torch.cat([bottom, *(one.tokens.unsqueeze(1) for one in bottoms)], 1)
