@@ -94,27 +94,31 @@ def test_other_lengths_are_one_line(length: int) -> None:
 # ---- predicting
 
 
-def test_a_prediction_step_by_step() -> None:
-    """Likeliest tokens one after another by the teacher-forced priors, decoded together."""
-    model, clip = model_of(), block(1)
-    context = clip.frames[:, :CONTEXT]
-    found, given = [], context
+@pytest.mark.parametrize(("context", "future"), [(4, 8), (8, 4)])
+def test_a_prediction_step_by_step(context: int, future: int) -> None:
+    """Likeliest tokens pass by pass from the teacher-forced priors, decoded together; then again
+    from the last frames, true and decoded ones."""
+    model = model_of(context=context, future=future)
+    first = given = clips(1, context, 8).frames
+    found = []
     for _ in range(2):
-        context_codes = top, bottom = model.tokenize(given)
+        codes = top, bottom = model.tokenize(given)
         with torch.no_grad():
-            later = top.new_zeros(1, 2, 2, 2)
-            for _ in range(8):  # enough passes to settle 8 tokens
-                later = model.top(later, *context_codes).argmax(-1)
+            later = top.new_zeros(1, future // 4, 2, 2)
+            for _ in range(later.numel()):  # enough passes to settle every token
+                later = model.top(later, *codes).argmax(-1)
             top = torch.cat([top, later], 1)
-            for n in range(2, 6):
+            for n in range(context // 2, (context + future) // 2):
                 bottom = torch.cat([bottom, torch.zeros_like(bottom[:, :1])], 1)
                 for _ in range(16):
                     bottom[:, n] = model.bottom(top, bottom, n).argmax(-1)
-            decoded = model.render((top, bottom))[:, CONTEXT:]
+            decoded = model.render((top, bottom))[:, context:]
+        assert decoded.min() < 0
         found.append(decoded)
-        given = decoded[:, -CONTEXT:].clamp(0, 1)
-    predicted = model.predict(Clip(context), 13).unclipped[0]
-    torch.testing.assert_close(predicted, torch.cat(found, 1)[:, :13])
+        given = torch.cat([given, decoded.clamp(0, 1)], 1)[:, -context:]
+    expected = torch.cat(found, 1)[:, : 2 * future - 1]
+    predicted = model.predict(Clip(first), 2 * future - 1).unclipped[0]
+    torch.testing.assert_close(predicted, expected)
 
 
 def test_samplers_agree_and_options_act() -> None:
