@@ -12,9 +12,10 @@ from framecast.clip import Clip
 from framecast.data.coded import CodedClips
 from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError, FramecastError
+from framecast.layers.autoregressive import DrawOptions
 from framecast.layers.codebooks import initialise
 from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
-from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig, SHRVQVAEOptions
+from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import (
     AutoencoderStage,
@@ -257,7 +258,7 @@ def test_the_likelihood_of_a_future():
 def test_samples_have_the_likelihood_that_the_network_gives_their_codes():
     """Whatever the temperature, the untempered model's."""
     model, clip = tiny(), clips(length=3)
-    options = SHRVQVAEOptions(temperature=0.7, top_k=2)
+    options = DrawOptions(temperature=0.7, top_k=2)
     symbols = model.symbols(model.indices(clip.frames))
     noise = Noise.of(4, range(2), 2)
     drawn = list(model.draw(symbols, 3, 2, noise, options))
@@ -277,7 +278,7 @@ def test_all_samplers_draw_the_same():
     model, clip = model.double(), Clip(clip.frames.double())
     for samples in (None, 3):
         kinds = ("auto", "naive", "cached", "fixed-point")
-        options = [SHRVQVAEOptions(sampler=kind) for kind in kinds]
+        options = [DrawOptions(sampler=kind) for kind in kinds]
         frames = [
             model.predict(clip, 3, samples=samples, options=each).unclipped for each in options
         ]
@@ -452,9 +453,9 @@ def test_refusals():
     with pytest.raises(ConfigError, match="codewords at least 2"):
         SHRVQVAEConfig(codewords=1)
     with pytest.raises(ConfigError, match="temperature is above 0"):
-        SHRVQVAEOptions(temperature=0.0)
+        DrawOptions(temperature=0.0)
     with pytest.raises(ConfigError, match="top_k is at least 1"):
-        SHRVQVAEOptions(top_k=0)
+        DrawOptions(top_k=0)
     with pytest.raises(ConfigError, match="window"):
         PriorTraining(window=(0, 3))
     codes = tiny(layers=1).encode(clips())

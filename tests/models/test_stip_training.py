@@ -1,7 +1,6 @@
 """What STIP is trained on: the discriminator, the terms of Eq 9, and their phases."""
 
 import dataclasses
-import signal
 from pathlib import Path
 
 import naive_stip as naive
@@ -29,9 +28,9 @@ from framecast.models.stip.network import STIPConfig
 from framecast.models.stip.stages import Training, TrainingConfig
 from framecast.schedules import constant
 from framecast.stage import OptimizerConfig
-from framecast.training import Interrupted, train
+from framecast.training import train
 from framecast.training.trainer import Trainer
-from training.dummy_runs import OFTEN, OPTIONS, metrics, traces, weights
+from training.dummy_runs import OFTEN, OPTIONS, metrics, traces, train_in_halves, weights
 
 SMALL = STIPConfig(patch=2, levels=1, hidden=4, units=2, kernel=3)
 JUDGE = DiscriminatorConfig(layers=2, hidden=6, groups=3)
@@ -293,19 +292,7 @@ def test_going_on_is_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Stopped after the third of five steps: weights of both, optimizers and the log."""
     experiment = small(steps=5, teacher_forcing=constant(0.5), checkpoint_every=0)
     train(experiment, tmp_path / "whole", options=OPTIONS)
-    real = Trainer.step
-
-    def step(self: Trainer, micros: list) -> dict[str, float]:
-        values = real(self, micros)
-        if self.done == 3:
-            signal.raise_signal(signal.SIGTERM)
-        return values
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", step)
-        with pytest.raises(Interrupted):
-            train(experiment, tmp_path / "halves", options=OPTIONS)
-    train(experiment, tmp_path / "halves", resume=True, options=OPTIONS)
+    train_in_halves(experiment, tmp_path / "halves", monkeypatch)
     whole, halves = (traces(tmp_path / name) for name in ("whole", "halves"))
     same = {name for name in whole if "checkpoints" not in name or "000000005" in name}
     assert any(name.endswith("stage.safetensors") for name in same)

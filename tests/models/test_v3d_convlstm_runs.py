@@ -1,6 +1,5 @@
 """Whole trainings of a small V3D-ConvLSTM."""
 
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from framecast.experiment import Experiment
 from framecast.layers.batch_norm import BatchNorm
 from framecast.models.v3d_convlstm.model import V3DConvLSTM
 from framecast.models.v3d_convlstm.stages import TrainingConfig
-from framecast.training import Interrupted, train
-from framecast.training.trainer import Trainer
+from framecast.training import train
 from models.tiny_v3d import SMALL
-from training.dummy_runs import OFTEN, OPTIONS, metrics, traces
+from training.dummy_runs import OFTEN, OPTIONS, metrics, traces, train_in_halves
 
 
 def test_a_short_training(tmp_path: Path):
@@ -40,19 +38,7 @@ def test_going_on_is_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     model = replace(SMALL, window=2, width=2)
     experiment = Experiment(model, Dots(), context=3, horizon=3, stages={"main": config})
     train(experiment, tmp_path / "whole", options=OPTIONS)
-    real = Trainer.step
-
-    def step(self: Trainer, micros: list) -> dict[str, float]:
-        values = real(self, micros)
-        if self.done == 3:
-            signal.raise_signal(signal.SIGTERM)
-        return values
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", step)
-        with pytest.raises(Interrupted, match="step 3 of stage 'main'"):
-            train(experiment, tmp_path / "run", options=OPTIONS)
-    train(experiment, tmp_path / "run", resume=True, options=OPTIONS)
+    train_in_halves(experiment, tmp_path / "run", monkeypatch)
     whole, run = traces(tmp_path / "whole"), traces(tmp_path / "run")
     assert any(name.endswith("optimizers.safetensors") for name in whole)
     assert {name: run.get(name) for name in whole} == whole

@@ -12,7 +12,8 @@ from framecast.clip import Clip, Key, Source, collate
 from framecast.data.coded import CodedClips
 from framecast.data.glyphs import draw_glyphs
 from framecast.errors import ConfigError, FramecastError
-from framecast.models.video_vqvae.model import VideoVQVAE, VideoVQVAEOptions
+from framecast.layers.autoregressive import DrawOptions
+from framecast.models.video_vqvae.model import VideoVQVAE
 from framecast.models.video_vqvae.stages import (
     AutoencoderStage,
     AutoencoderTraining,
@@ -124,21 +125,21 @@ def test_a_prediction_step_by_step(context: int, future: int) -> None:
 def test_samplers_agree_and_options_act() -> None:
     model, context = model_of(), Clip(block().frames[:, :CONTEXT])
     draws = {
-        name: model.predict(context, FUTURE, samples=2, options=VideoVQVAEOptions(sampler=name))
+        name: model.predict(context, FUTURE, samples=2, options=DrawOptions(sampler=name))
         for name in ("naive", "cached", "fixed-point")
     }
     for other in draws.values():
         torch.testing.assert_close(other.unclipped, draws["naive"].unclipped)
         torch.testing.assert_close(other.log_prob, draws["naive"].log_prob)
     likeliest = model.predict(context, FUTURE).unclipped
-    for options in (VideoVQVAEOptions(temperature=1e-6), VideoVQVAEOptions(top_k=1)):
+    for options in (DrawOptions(temperature=1e-6), DrawOptions(top_k=1)):
         drawn = model.predict(context, FUTURE, samples=1, options=options).unclipped
         torch.testing.assert_close(drawn, likeliest)
     first, second = draws["cached"].unclipped
     assert not torch.equal(first, second)
     assert not torch.equal(draws["cached"].unclipped[:1], likeliest)
     with pytest.raises(ConfigError, match="temperature"):
-        VideoVQVAEOptions(temperature=0.0)
+        DrawOptions(temperature=0.0)
 
 
 def test_log_prob_of_a_sample_is_that_of_its_codes() -> None:

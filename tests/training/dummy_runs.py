@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
 from contract.dummy import CodesConfig, Dots, DummyConfig, PlainConfig, PriorConfig
 from framecast.experiment import Experiment
 from framecast.stage import StageConfig
-from framecast.training import RunOptions
+from framecast.training import Interrupted, RunOptions, train
+from framecast.training.trainer import Trainer
 
 OPTIONS = RunOptions(accelerator="cpu", workers=0, progress=False)
 OFTEN = {"log_every": 1, "validate_every": 2, "checkpoint_every": 2, "sample_every": 0}
@@ -58,6 +60,23 @@ def traces(run: Path) -> dict[str, bytes]:
     patterns = ("metrics.csv", "model/*", "stages/*/*", "checkpoints/*/*")
     files = [path for pattern in patterns for path in run.glob(pattern)]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+def train_in_halves(experiment: Experiment, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train, stop by a signal after the third step, and go on."""
+    real = Trainer.step
+
+    def step(self: Trainer, micros: list) -> dict[str, float]:
+        values = real(self, micros)
+        if self.done == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", step)
+        with pytest.raises(Interrupted, match="step 3 of stage 'main'"):
+            train(experiment, run, options=OPTIONS)
+    train(experiment, run, resume=True, options=OPTIONS)
 
 
 def quiet() -> Experiment:

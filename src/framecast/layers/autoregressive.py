@@ -27,6 +27,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from framecast.errors import ConfigError
+from framecast.model import Options
 
 Sampler = Literal["auto", "naive", "cached", "fixed-point"]
 """`auto` is what measured fastest on a CPU: `fixed-point` for one row, `cached` for more, where
@@ -88,6 +89,27 @@ class Rule:
             least = scores.topk(self.top_k, -1).values[..., -1:]
             scores = scores.masked_fill(scores < least, -math.inf)
         return (scores + noise).argmax(-1)
+
+
+@dataclass(frozen=True)
+class DrawOptions(Options):
+    """How codes are drawn; without samples they are the likeliest."""
+
+    temperature: float = 1.0
+    """Divides the logits of samples: below 1 for likelier ones."""
+    top_k: int | None = None
+    """Draw among the k likeliest values of a code alone; None among all."""
+    sampler: Sampler = "auto"
+    """Which of the samplers draws; all draw the same."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        Rule(self.temperature, self.top_k)
+
+    @property
+    def rule(self) -> Rule:
+        """How logits and noise become tokens."""
+        return Rule(self.temperature, self.top_k)
 
 
 @dataclass(frozen=True)

@@ -69,3 +69,10 @@ class BatchNorm(nn.Module):
         both = reducer.all_reduce(torch.stack([mean, variance]), reduce_op="mean")
         self.mean.lerp_(both[0], MOMENTUM)
         self.variance.lerp_(both[1], MOMENTUM)
+
+
+def settle(network: nn.Module, reducer: Reducer) -> None:
+    """Move the running statistics of all norms of a network, as a stage does after every step."""
+    for module in network.modules():
+        if isinstance(module, BatchNorm):
+            module.settle(reducer)

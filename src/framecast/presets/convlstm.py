@@ -6,9 +6,9 @@ from framecast.data.arrays import Arrays
 from framecast.data.bridge import Bridge
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
-from framecast.data.video_folder import VideoFolder
 from framecast.experiment import Experiment
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
+from framecast.presets.own_videos import PARTS
 from framecast.schedules import Schedule, decay
 from framecast.stage import OptimizerConfig
 
@@ -114,18 +114,9 @@ def video_folder() -> Experiment:
 
     Parts of frames, mirrored or not, are drawn anew in every epoch: few videos go further.
     """
-    data = VideoFolder(
-        size=(128, 128),
-        crop=(64, 64),
-        flip=True,
-        channels=3,
-        stride=2,
-        most_windows=50,
-        random_windows=False,
-    )
     return Experiment(
         _small(channels=3, residual=True),
-        data,
+        PARTS,
         context=5,
         horizon=5,
         stages={"main": replace(_quick(3_000), validate_every=250, ema=0.998, keep="last")},

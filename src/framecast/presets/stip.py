@@ -7,11 +7,11 @@ from framecast.data.human36m import Human36m
 from framecast.data.moving_digits import MovingDigits
 from framecast.data.sjtu4k import Sjtu4k
 from framecast.data.ucf_sports import UcfSports
-from framecast.data.video_folder import VideoFolder
 from framecast.experiment import Experiment
 from framecast.models.stip.adversary import DiscriminatorConfig
 from framecast.models.stip.network import STIPConfig
 from framecast.models.stip.stages import Loss, TrainingConfig
+from framecast.presets.own_videos import PARTS
 from framecast.schedules import Schedule, decay
 from framecast.stage import OptimizerConfig
 
@@ -182,15 +182,6 @@ def _published(
 
 def _folder(loss: Loss) -> Experiment:
     """Parts of frames, mirrored or not, drawn anew in every epoch: few videos go further."""
-    data = VideoFolder(
-        size=(128, 128),
-        crop=(64, 64),
-        flip=True,
-        channels=3,
-        stride=2,
-        most_windows=50,
-        random_windows=False,
-    )
     training = replace(
         _quick(3_000, validate_every=250),
         loss=loss,
@@ -200,7 +191,7 @@ def _folder(loss: Loss) -> Experiment:
         discriminator_optimizer=OptimizerConfig(learning_rate=1e-4),
     )
     return Experiment(
-        _small(channels=3, residual=True), data, context=4, horizon=4, stages={"main": training}
+        _small(channels=3, residual=True), PARTS, context=4, horizon=4, stages={"main": training}
     )
 
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from framecast.clip import DataConfig
 from framecast.data.kth import Kth
 from framecast.data.moving_digits import MovingDigits
-from framecast.data.video_folder import VideoFolder
 from framecast.experiment import Experiment
 from framecast.models.v3d_convlstm.latent import LatentLoss
 from framecast.models.v3d_convlstm.model import V3DConvLSTMConfig
 from framecast.models.v3d_convlstm.stages import TrainingConfig
+from framecast.presets.own_videos import PARTS
 from framecast.schedules import Schedule, decay
 from framecast.stage import OptimizerConfig
 
@@ -152,18 +152,9 @@ def video_folder() -> Experiment:
 
     Parts of frames, mirrored or not, are drawn anew in every epoch: few videos go further.
     """
-    data = VideoFolder(
-        size=(128, 128),
-        crop=(64, 64),
-        flip=True,
-        channels=3,
-        stride=2,
-        most_windows=50,
-        random_windows=False,
-    )
     training = replace(_quick(3_000, validate_every=250), batch=8, ema=0.998, keep="last")
     return Experiment(
-        replace(SMALL, channels=3), data, context=4, horizon=4, stages={"main": training}
+        replace(SMALL, channels=3), PARTS, context=4, horizon=4, stages={"main": training}
     )
 
 

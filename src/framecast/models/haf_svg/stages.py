@@ -9,7 +9,7 @@ from torch import Tensor
 
 from framecast.clip import Clip
 from framecast.errors import ConfigError
-from framecast.layers.batch_norm import BatchNorm
+from framecast.layers.batch_norm import settle
 from framecast.models.haf_svg.model import HAFSVG
 from framecast.noise import mix
 from framecast.schedules import Schedule, constant
@@ -63,9 +63,7 @@ class Training(Stage, of=HAFSVG, name="main"):
     def after_step(self, step: int, reducer: Reducer) -> None:
         """Move the running statistics of the norms."""
         del step
-        for module in self.model.modules():
-            if isinstance(module, BatchNorm):
-                module.settle(reducer)
+        settle(self.model, reducer)
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
         """Squared error of the rollout; the bound with the last β and always the same noise."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from framecast.clip import Clip
 from framecast.codec import Codec, Grid
 from framecast.errors import ConfigError
-from framecast.layers.autoregressive import Rule, Sampler
+from framecast.layers.autoregressive import DrawOptions
 from framecast.layers.quantise import Quantised, ResidualTree
 from framecast.model import FrameSpec, ModelConfig, Options, Step, evaluating
 from framecast.models.s_hr_vqvae.autoencoder import STRIDE, AutoencoderConfig, Decoder, Encoder
@@ -66,27 +66,11 @@ class SHRVQVAEConfig(ModelConfig):
         return 1 if self.pixels else STRIDE
 
 
-@dataclass(frozen=True)
-class SHRVQVAEOptions(Options):
-    """How codes are drawn; without samples they are the likeliest."""
-
-    temperature: float = 1.0
-    """Divides the logits of samples: below 1 for likelier ones."""
-    top_k: int | None = None
-    """Draw among the k likeliest values of a code alone; None among all."""
-    sampler: Sampler = "auto"
-    """Which of the samplers draws; all draw the same."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        Rule(self.temperature, self.top_k)
-
-
 class SHRVQVAE(Codec):
     """Frame autoencoder with a residual tree of codewords, and a causal prior of its codes."""
 
     config_type = SHRVQVAEConfig
-    options_type = SHRVQVAEOptions
+    options_type = DrawOptions
 
     def __init__(self, config: SHRVQVAEConfig) -> None:
         """Make encoder, quantiser, decoder and prior."""
@@ -166,7 +150,7 @@ class SHRVQVAE(Codec):
         self, context: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
     ) -> Iterator[Step]:
         """Draw the codes of frame after frame, and decode them."""
-        assert isinstance(options, SHRVQVAEOptions)
+        assert isinstance(options, DrawOptions)
         rows = samples or 1
         symbols = self.symbols(self.indices(context.frames))
         for drawn in self.draw(symbols, horizon, samples, noise, options):
@@ -179,7 +163,7 @@ class SHRVQVAE(Codec):
         horizon: int,
         samples: int | None,
         noise: Noise,
-        options: SHRVQVAEOptions,
+        options: DrawOptions,
     ) -> Iterator[Drawn]:
         """The codes of frame after frame, from the symbols of the context; rows are `(s b)`."""
         return self.prior.generate(
@@ -252,7 +236,7 @@ class SHRVQVAE(Codec):
 
     def _next_entropy(self, indices: Int64[Tensor, "1 t n h w"]) -> Float[Tensor, "h w"]:
         """Entropy in nats at each place, all layers together."""
-        noise, options = Noise.of(0, [0], 1), SHRVQVAEOptions()
+        noise, options = Noise.of(0, [0], 1), DrawOptions()
         drawn = next(self.draw(self.symbols(indices), 1, None, noise, options))
         whole = torch.cat([indices, drawn.indices.unsqueeze(1)], 1)
         logs = self.prior(self.symbols(whole), indices.shape[1]).float().log_softmax(3)

@@ -13,10 +13,11 @@ from torch.nn import functional
 from framecast.clip import Clip, Source
 from framecast.data.coded import CodedClips
 from framecast.errors import ConfigError
+from framecast.layers.autoregressive import DrawOptions
 from framecast.layers.codebooks import MovingAverageCodebooks, initialise, restart
 from framecast.layers.quantise import tree_loss
 from framecast.layers.usage import Usage
-from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEOptions, log_probs
+from framecast.models.s_hr_vqvae.model import SHRVQVAE, log_probs
 from framecast.noise import Noise
 from framecast.schedules import Schedule, constant
 from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
@@ -305,7 +306,7 @@ class JointStage(Stage, of=SHRVQVAE, name="joint"):
         noise = Noise.of(seed, range(len(indices)), 1)
         with torch.no_grad():
             context = self.model.symbols(indices[:, : self.context])
-            drawn = self.model.draw(context, logits.shape[1], 1, noise, SHRVQVAEOptions())
+            drawn = self.model.draw(context, logits.shape[1], 1, noise, DrawOptions())
             return self.model.codewords(torch.stack([one.indices for one in drawn], 1))
 
     def _gumbel(self, logits: Float[Tensor, "b u n m h w"]) -> Float[Tensor, "b u n d h w"]:

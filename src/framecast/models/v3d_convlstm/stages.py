@@ -11,7 +11,7 @@ from torch import Tensor
 from framecast import digest
 from framecast.clip import Clip
 from framecast.errors import ConfigError
-from framecast.layers.batch_norm import BatchNorm
+from framecast.layers.batch_norm import settle
 from framecast.layers.resnet3d import copy_transposed
 from framecast.models.v3d_convlstm.latent import (
     LatentLoss,
@@ -112,9 +112,7 @@ class Training(Stage, of=V3DConvLSTM, name="main"):
     def after_step(self, step: int, reducer: Reducer) -> None:
         """Move the running statistics of the norms."""
         del step
-        for module in self.model.modules():
-            if isinstance(module, BatchNorm):
-                module.settle(reducer)
+        settle(self.model, reducer)
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
         """Squared error of the rollout, and the terms of Eq 7 with true inputs and fixed noise."""

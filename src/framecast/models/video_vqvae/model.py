@@ -14,7 +14,7 @@ from torch import Tensor
 from framecast.clip import Clip
 from framecast.codec import Codec
 from framecast.errors import ConfigError, FramecastError
-from framecast.layers.autoregressive import Rule, Sampler
+from framecast.layers.autoregressive import DrawOptions
 from framecast.model import FrameSpec, ModelConfig, Options, Step
 from framecast.models.video_vqvae.autoencoder import FRAMES, Autoencoder, AutoencoderConfig
 from framecast.models.video_vqvae.bottom import BottomConfig, BottomPrior
@@ -62,22 +62,6 @@ class VideoVQVAEConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
-class VideoVQVAEOptions(Options):
-    """How codes are drawn; without samples they are the likeliest."""
-
-    temperature: float = 1.0
-    """Divides the logits of samples: below 1 for likelier ones."""
-    top_k: int | None = None
-    """Draw among the k likeliest values of a code alone; None among all."""
-    sampler: Sampler = "auto"
-    """Which of the samplers draws; all draw the same."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        Rule(self.temperature, self.top_k)
-
-
-@dataclass(frozen=True)
 class Future:
     """One predicted block of frames; rows are (s b)."""
 
@@ -93,7 +77,7 @@ class VideoVQVAE(Codec):
     """
 
     config_type = VideoVQVAEConfig
-    options_type = VideoVQVAEOptions
+    options_type = DrawOptions
     block = FRAMES
 
     def __init__(self, config: VideoVQVAEConfig) -> None:
@@ -185,9 +169,8 @@ class VideoVQVAE(Codec):
 
         A step's `log_prob` has equal parts of those of the slices that its frame belongs to.
         """
-        assert isinstance(options, VideoVQVAEOptions)
-        rule = Rule(options.temperature, options.top_k)
-        drawing = Drawing(None if samples is None else noise, rule, options.sampler)
+        assert isinstance(options, DrawOptions)
+        drawing = Drawing(None if samples is None else noise, options.rule, options.sampler)
         rows, repeats, frames = samples or 1, samples or 1, context.frames
         for first in range(0, horizon, self.config.future):
             block = self.draw(frames, repeats, drawing)
