@@ -141,7 +141,7 @@ def test_no_broken_file_is_left_out(data: Path):
 @pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="the peak is read from Linux's /proc")
 def test_ten_frames_of_a_long_4k_video_take_memory_for_ten(data: Path):
-    """As the process itself tells it; `getrusage` would count the memory of the one it came from."""
+    """As the process tells it; `getrusage` would count the memory of the one it came from."""
     path = data / "videos" / "androidx_long_4k_av1.mp4"
     assert video.probe(path).frames == 21_766
     code = (
