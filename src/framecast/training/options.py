@@ -1,5 +1,6 @@
 """How a training runs on a machine: nothing here changes what is learnt, but for rounding."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,17 @@ def launch(options: RunOptions) -> Fabric:
         plugins=[Autocast("bf16-mixed", device) if mixed else Precision()],
     )
     fabric.launch()
+    if torch.distributed.is_initialized():
+        # gloo's threads abort a process now and then that ends without this
+        atexit.unregister(_leave)
+        atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Give back the process group, where it is still there."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
