@@ -6,7 +6,7 @@ safetensors, which holds tensors and nothing that could run.
 
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -93,6 +93,40 @@ def read(path: Path) -> dict[str, Tensor]:
             f"{path}: not a safetensors file ({_line(error)}); "
             "`framecast weights convert` makes one from a PyTorch checkpoint"
         ) from error
+
+
+def fill(
+    path: Path, wanted: Mapping[str, Tensor], network: str, ignored: Callable[[str], bool]
+) -> None:
+    """Take over weights of a published network, all or none.
+
+    Args:
+        path: A safetensors file.
+        wanted: What is filled, by the names in the file; floating-point types may differ.
+        network: What the file is of, for messages.
+        ignored: Whether a name that is not wanted may be in the file.
+
+    Raises:
+        FramecastError: The file is missing or not safetensors; or a tensor is missing, of another
+            shape, not finite, or of another network. Nothing has changed then.
+    """
+    found = read(path)
+    for name, own in wanted.items():
+        if name not in found:
+            raise FramecastError(f"{path}: has no {name}; the weights of {network} are needed")
+        if found[name].shape != own.shape:
+            raise FramecastError(
+                f"{path}: {name} is of {_shape(found[name])}, where this network has "
+                f"{_shape(own)}; the weights of {network} are needed"
+            )
+        if not found[name].isfinite().all():
+            raise FramecastError(f"{path}: {name} is not finite; convert the file again")
+    for name in sorted(found.keys() - wanted.keys()):
+        if not ignored(name):
+            raise FramecastError(f"{path}: {name} is no tensor of {network}, whose are needed")
+    with torch.no_grad():
+        for name, own in wanted.items():
+            own.copy_(found[name])
 
 
 def _checked_hash(sha256: str) -> str:
@@ -185,3 +219,7 @@ def _write(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -
 def _line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(str(number) for number in tensor.shape) or "one number"

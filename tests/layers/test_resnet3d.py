@@ -285,7 +285,7 @@ def test_half_precision_is_widened(tmp_path):
     ("name", "tensor", "message"),
     [
         ("layer2.0.downsample.1.running_var", None, "has no layer2.0.downsample.1.running_var; "),
-        ("stem.1.bias", None, "has no stem.1.bias; the weights of r3d_18 are needed"),
+        ("stem.1.bias", None, "has no stem.1.bias; the weights of r3d_18 "),
         ("layer1.1.conv2.0.weight", torch.zeros(2, 2, 1, 3, 3), "is of 2×2×1×3×3, where .* 2×2×3×"),
         ("layer1.1.conv2.0.weight", torch.zeros(2, 6, 1, 3, 3), "is of 2×6×1×3×3, where .* 2×2×3"),
         ("stem.1.running_mean", torch.tensor(0.0), "stem.1.running_mean is of one number, where"),
@@ -314,7 +314,7 @@ def test_other_files_are_refused_in_one_line(tmp_path, name, tensor, message):
 
 def test_a_file_for_another_width_says_what_r3d_18_is(tmp_path):
     """As when a small network is to begin with the published weights."""
-    with pytest.raises(FramecastError, match="r3d_18 has 3 channels, width 64 and depth 3"):
+    with pytest.raises(FramecastError, match=r"r3d_18 \(3 channels, width 64, depth 3\)"):
         ResNet3d(width=3).load_kinetics(saved(published(2), tmp_path))
     with pytest.raises(FramecastError, match="no such file"):
         ResNet3d(width=3).load_kinetics(tmp_path / "nothing.safetensors")

@@ -143,22 +143,14 @@ class ResNet3d(nn.Module):
             FramecastError: if the file is none, or a tensor of the stem, layer 1 or layer 2 is
                 missing or of another shape, or there is a tensor that r3d_18 has not.
         """
-        found, wanted = weights.read(path), dict(_published(self))
-        for name, own in wanted.items():
-            if name not in found:
-                raise FramecastError(f"{path}: has no {name}; the weights of r3d_18 are needed")
-            if found[name].shape != own.shape:
-                raise FramecastError(
-                    f"{path}: {name} is of {_shape(found[name])}, where this network has "
-                    f"{_shape(own)}; r3d_18 has 3 channels, width 64 and depth 3"
-                )
+        wanted = dict(_published(self))
         counters = {name.replace("running_mean", COUNTER) for name in wanted}
-        for name in sorted(found.keys() - wanted.keys() - counters):
-            if not name.startswith(NOT_READ):
-                raise FramecastError(f"{path}: {name} is no tensor of r3d_18, whose are needed")
-        with torch.no_grad():
-            for name, own in wanted.items():
-                own.copy_(found[name])
+        weights.fill(
+            path,
+            wanted,
+            "r3d_18 (3 channels, width 64, depth 3)",
+            lambda name: name in counters or name.startswith(NOT_READ),
+        )
 
     def _stem(self, windows: Tensor) -> Tensor:
         if windows.shape[1] == self.channels:
@@ -338,7 +330,3 @@ def _published(encoder: ResNet3d) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in [*encoder.named_parameters(), *encoder.named_buffers()]:
         layer, _, last = name.rpartition(".")
         yield f"{layer}.{STATISTICS.get(last, last)}", tensor
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(str(number) for number in tensor.shape) or "one number"

@@ -143,23 +143,9 @@ class I3d(nn.Module):
             FramecastError: if a tensor is missing, of another shape or of another network. Nothing
                 changes then.
         """
-        found, wanted = files.read(path), self.state_dict()
-        wanted = {name: own for name, own in wanted.items() if not name.endswith(COUNTER)}
-        for name, own in wanted.items():
-            if name not in found:
-                raise FramecastError(f"{path}: lacks {name}; is it the file of another network?")
-            if found[name].shape != own.shape:
-                raise FramecastError(
-                    f"{path}: {name} is of {_shape(found[name])}, where I3D of {CLASSES} classes "
-                    f"has {_shape(own)}"
-                )
-            if not found[name].isfinite().all():
-                raise FramecastError(f"{path}: {name} is not finite; convert the file again")
-        for name in sorted(found.keys() - wanted.keys()):
-            if not name.endswith(COUNTER):
-                raise FramecastError(f"{path}: {name} is no tensor of I3D; is it another network?")
-        for name, own in wanted.items():
-            own.copy_(found[name])
+        state = self.state_dict()
+        wanted = {name: own for name, own in state.items() if not _is_counter(name)}
+        files.fill(path, wanted, f"I3D of {CLASSES} classes", _is_counter)
 
 
 class I3dLogits:
@@ -285,5 +271,5 @@ def _along(images: Tensor, axis: int, side: int) -> Tensor:
     return first.lerp(second, share)
 
 
-def _shape(tensor: Tensor) -> str:
-    return "×".join(str(number) for number in tensor.shape) or "one number"
+def _is_counter(name: str) -> bool:
+    return name.endswith(COUNTER)
