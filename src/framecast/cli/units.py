@@ -1,11 +1,10 @@
 """`framecast models --units`: what recurrent units cost, beside what was published."""
 
-import json
-from importlib import resources
 from typing import Any
 
 from rich.table import Table
 
+from framecast import published as papers
 from framecast import registry
 from framecast.cli import terminal
 
@@ -13,16 +12,19 @@ LAST_DIGIT = 0.01
 """Published figures are rounded to it."""
 MEGA, GIGA = 2**20, 2**30
 """The table's units, whose names it does not define."""
+PRESET = "unit-stack/human36m-"
+"""What the names of the table's presets begin with; the unit's follows."""
+SETTING: dict[str, Any] = {"layers": 16, "hidden": 128, "kernel": 5, "size": [16, 16]}
+"""The table's; the size of the map is inferred, for G/M is 256/1024 in every row."""
 
 
 def show(as_json: bool) -> None:
     """Print all registered units, counted."""
     published = _published()
     rows = {row["unit"]: row for row in published["rows"]}
-    setting = published["setting"]
-    units = [_counted(name, setting, rows.get(name)) for name in registry.names("units")]
-    document = {"paper": published["paper"], "table": published["table"], "setting": setting}
-    terminal.show(document | {"units": units}, _lines(setting, units), as_json)
+    units = [_counted(name, rows.get(name)) for name in registry.names("units")]
+    document = {"paper": published["paper"], "table": published["table"], "setting": SETTING}
+    terminal.show(document | {"units": units}, _lines(units), as_json)
 
 
 def verdict(counted: tuple[float, float], published: dict[str, Any] | None) -> str:
@@ -40,17 +42,22 @@ def verdict(counted: tuple[float, float], published: dict[str, Any] | None) -> s
 
 
 def _published() -> dict[str, Any]:
-    file = resources.files("framecast") / "published" / "stip-table-7.json"
-    return json.loads(file.read_text(encoding="utf-8"))
+    """Table VII of STIP, by unit."""
+    table = next(table for table in papers.tables("stip") if table.name == "table7")
+    keys = {"PSNR": "psnr", "LPIPS": "lpips", "Parameters": "parameters", "FLOPs": "multiply_adds"}
+    rows = [
+        {"method": row.method, "unit": (row.model or "").partition(PRESET)[2]}
+        | {key: row.values[label] for label, key in keys.items()}
+        for row in table.rows
+    ]
+    return {"paper": papers.about("stip").citation, "table": "VII", "rows": rows}
 
 
-def _counted(
-    name: str, setting: dict[str, Any], published: dict[str, Any] | None
-) -> dict[str, Any]:
+def _counted(name: str, published: dict[str, Any] | None) -> dict[str, Any]:
     from framecast.layers.recurrent.cost import cost
 
-    height, width = setting["size"]
-    count = cost(name, setting["hidden"], setting["kernel"], (height, width))
+    height, width = SETTING["size"]
+    count = cost(name, SETTING["hidden"], SETTING["kernel"], (height, width))
     return {
         "unit": name,
         "parameters": count.parameters,
@@ -60,7 +67,7 @@ def _counted(
     }
 
 
-def _lines(setting: dict[str, Any], units: list[dict[str, Any]]) -> list[str | Table]:
+def _lines(units: list[dict[str, Any]]) -> list[str | Table]:
     columns = (
         "unit",
         "parameters, M",
@@ -71,12 +78,12 @@ def _lines(setting: dict[str, Any], units: list[dict[str, Any]]) -> list[str | T
         "PSNR, dB",
         "LPIPS",
     )
-    height, width = setting["size"]
+    height, width = SETTING["size"]
     return [
-        f"One unit of {setting['hidden']} channels, kernel {setting['kernel']}, on a map of "
+        f"One unit of {SETTING['hidden']} channels, kernel {SETTING['kernel']}, on a map of "
         f"{height}×{width}; M is 2^20, G is 2^30.",
         "Published: STIP, Table VII, also for PSNR and LPIPS (×100) of "
-        f"{setting['layers']} units, Human3.6M 4→4.",
+        f"{SETTING['layers']} units, Human3.6M 4→4.",
         "",
         terminal.table(columns, map(_row, units)),
     ]

@@ -10,7 +10,7 @@ from framecast.errors import ConfigError
 from framecast.published.printed import Column, Paper, Part, Printed, PrintedRow, read
 from framecast.registry import suggest
 
-PAPERS: tuple[str, ...] = ("s-hr-vqvae",)
+PAPERS: tuple[str, ...] = ("s-hr-vqvae", "video-vqvae", "stip", "haf-svg", "v3d-convlstm")
 """The papers, by the name of their model."""
 
 
