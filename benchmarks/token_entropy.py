@@ -4,6 +4,7 @@ Each token is coded from what is known before it by an adaptive model that start
 that what it costs to learn is in the figures: the Krichevsky–Trofimov code, whose length follows
 from the counts alone. One row per level, and contexts that grow from left to right: nothing, the
 coarser levels' tokens at that place, the same place in the block before, the places left and above.
+A last block that is shorter than the others is left out.
 
     python benchmarks/token_entropy.py FILE.tokens…
 """
@@ -33,10 +34,11 @@ def main() -> None:
 def measured(path: Path) -> Table:
     """Bits per token of each level of a file."""
     file = open_tokens(path)
-    codes = Codes.collate([chunk.codes for chunk in file.chunks(256)])
     header = file.header
+    parts = [chunk for chunk in file.chunks(256) if chunk.codes.length == header.block]
+    codes, frames = Codes.collate([part.codes for part in parts]), sum(p.frames for p in parts)
     table = Table(
-        title=f"{path}: {header.frames} frames, bits per token, and per frame",
+        title=f"{path}: {frames} frames, bits per token, and per frame",
         title_justify="left",
         box=None,
     )
@@ -48,7 +50,7 @@ def measured(path: Path) -> Table:
         sums = [total + more for total, more in zip(sums, bits, strict=True)]
         shown = [f"{b / level.numel():.3f}" for b in bits]
         table.add_row(str(number + 1), str(values), f"{level.numel():,}", *shown)
-    per_frame = [f"{total / header.frames:,.0f}" for total in sums]
+    per_frame = [f"{total / frames:,.0f}" for total in sums]
     table.add_row("per frame", "", "", *per_frame)
     return table
 

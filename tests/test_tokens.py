@@ -30,6 +30,7 @@ from framecast.tokens import Codes, pack, unpack, width
 
 ORIGIN = Origin("runs/mine", "pooling", "5e" * 32)
 GOLDEN = Path(__file__).parent / "golden/tokens-1.tokens"
+GOLDEN_SHORTER = Path(__file__).parent / "golden/tokens-2.tokens"
 
 RANGES = st.one_of(st.integers(2, 1024), st.sampled_from([2, 255, 256, 257, 65536, 65537, 2**32]))
 GRIDS = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
@@ -138,6 +139,81 @@ def test_a_file_holds_the_bits_and_gives_the_tokens_back(
     assert sum(chunk.frames for chunk in file.chunks(2)) == frames
 
 
+def whole_and_rest(blocks: int, rest: int, filled: int = 0, portion: int = 9) -> list[Chunk]:
+    """Blocks of eight frames, and a last one that is coded of fewer, `filled` of them made up."""
+    short = made_up([(5, (rest // 4, 1, 3)), (300, (rest // 2, 2, 1))], 1, rest, seed=1)
+    last = [Chunk(short, rest - filled)]
+    if not blocks:
+        return last
+    coarse = made_up([(5, (2, 1, 3)), (300, (4, 2, 1))], blocks, 8)
+    return [*chunks(coarse, 8 * blocks, portion), *last]
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 3),
+    st.sampled_from([4, 8]),
+    st.integers(0, 3),
+    st.integers(1, 3),
+    st.integers(0, 4),
+)
+def test_the_last_block_may_be_shorter(
+    tmp_path_factory, blocks: int, rest: int, filled: int, portion: int, first: int
+) -> None:
+    """By four frames here; payload and sizes are those of its own tokens."""
+    path = tmp_path_factory.mktemp("tokens") / "a.tokens"
+    given = whole_and_rest(blocks, rest, filled, portion)
+    written = write_tokens(path, given, origin=ORIGIN, fps=25.0, step=4)
+    file = open_tokens(path)
+    assert file == written
+    header, bits = file.header, "".join(bit_string(chunk.codes) for chunk in given)
+    assert header.frames == 8 * blocks + rest - filled
+    assert header.blocks == blocks + 1
+    assert header.bits == len(bits)
+    tokens = [level.numel() for chunk in given for level in chunk.codes.levels]
+    assert header.tokens == sum(tokens)
+    assert path.stat().st_size == file.size == file.start + math.ceil(len(bits) / 8)
+    payload = np.frombuffer(path.read_bytes()[file.start :], np.uint8)
+    text = "".join(format(byte, "08b") for byte in payload)
+    assert text == bits.ljust(8 * len(payload), "0")
+    apart = [
+        part for chunk in given for part in parted(chunk.codes, [1] * len(chunk.codes.levels[0]))
+    ]
+    expected = apart[first:]
+    found = list(file.chunks(portion, first))
+    assert sum(chunk.frames for chunk in found) == max(0, header.frames - 8 * first)
+    again = [
+        part for chunk in found for part in parted(chunk.codes, [1] * len(chunk.codes.levels[0]))
+    ]
+    assert len(again) == len(expected)
+    assert all(same(one, other) for one, other in zip(again, expected, strict=True))
+
+
+def test_a_last_block_has_to_fit(tmp_path: Path) -> None:
+    """It is alone in its chunk, a multiple of the step, no longer than it has to be, and last."""
+
+    def write(given: list[Chunk], step: int | None) -> None:
+        write_tokens(tmp_path / "a", given, origin=ORIGIN, fps=25.0, step=step)
+
+    whole, rest = whole_and_rest(1, 4)
+    longer = whole_and_rest(0, 8)[0]
+    for step in (None, 8):
+        with pytest.raises(FramecastError, match="different codecs"):
+            write([whole, rest], step)
+    with pytest.raises(FramecastError, match="only the last chunk"):
+        write([whole, rest, whole], 4)
+    with pytest.raises(FramecastError, match="different codecs"):
+        write([rest, whole], 4)
+    with pytest.raises(FramecastError, match="filled up by less than 4 frames"):
+        write([whole, replace(longer, frames=4)], 4)
+    two = Codes.collate([rest.codes, rest.codes])
+    with pytest.raises(FramecastError, match="different codecs"):
+        write([whole, Chunk(two, 8)], 4)
+    with pytest.raises(ConfigError, match="step out of the range"):
+        write([whole, rest], 3)
+    assert list(tmp_path.iterdir()) == []
+
+
 @settings(deadline=None)
 @given(st.integers(0, 6), st.integers(1, 4))
 def test_reading_may_begin_at_any_block(tmp_path_factory, first: int, portion: int) -> None:
@@ -154,6 +230,32 @@ def test_the_golden_file_decodes_for_ever() -> None:
     assert (file.header.frames, file.header.fps, file.header.frame) == (7, 29.97, (3, 8, 6))
     assert file.header.origin == Origin("pooling/golden", "pooling", "0123456789abcdef" * 4)
     assert same(whole(file), golden())
+
+
+def test_the_golden_file_with_a_shorter_end_decodes_for_ever(tmp_path: Path) -> None:
+    """Written by the second version; eleven frames in blocks of eight and four."""
+    file = open_tokens(GOLDEN_SHORTER)
+    assert (file.header.frames, file.header.block, file.header.step) == (11, 8, 4)
+    expected = shorter_golden()
+    found = list(file.chunks(2))
+    assert [chunk.frames for chunk in found] == [8, 3]
+    assert all(same(a.codes, b.codes) for a, b in zip(found, expected, strict=True))
+    origin = file.header.origin
+    write_tokens(tmp_path / "new", expected, origin=origin, fps=29.97, step=4)
+    assert (tmp_path / "new").read_bytes() == GOLDEN_SHORTER.read_bytes()
+
+
+def shorter_golden() -> list[Chunk]:
+    """What that file holds: n² modulo a level's range, in each block anew."""
+    found = []
+    for length, frames in ((8, 8), (4, 3)):
+        grids = {5: (length // 4, 1, 3), 1000: (length // 2, 2, 1)}
+        levels = tuple(
+            (torch.arange(math.prod(grid)) ** 2 % values).reshape(1, *grid)
+            for values, grid in grids.items()
+        )
+        found.append(Chunk(Codes(levels, tuple(grids), (3, 8, 6), length), frames))
+    return found
 
 
 def golden() -> Codes:
@@ -207,14 +309,14 @@ def test_more_bytes_are_found(stored: Path) -> None:
 
 def test_another_version_is_named(stored: Path) -> None:
     data = stored.read_bytes()
-    stored.write_bytes(data[:8] + struct.pack("<I", 2) + data[12:])
-    with pytest.raises(FramecastError, match="has format version 2 and this framecast reads 1"):
+    stored.write_bytes(data[:8] + struct.pack("<I", 3) + data[12:])
+    with pytest.raises(FramecastError, match="has format version 3 and this framecast reads 1 and"):
         open_tokens(stored)
 
 
-def forged(path: Path, text: bytes, payload: bytes = b"") -> Path:
+def forged(path: Path, text: bytes, payload: bytes = b"", version: int = 1) -> Path:
     """A file with any header, rightly summed."""
-    head = struct.pack("<8sII", b"\x89FCTOK\r\n", 1, len(text)) + text
+    head = struct.pack("<8sII", b"\x89FCTOK\r\n", version, len(text)) + text
     path.write_bytes(head + hashlib.blake2b(head, digest_size=32).digest() + payload)
     return path
 
@@ -269,6 +371,33 @@ def test_a_forged_header_is_refused(stored: Path, change: dict) -> None:
     with pytest.raises(FramecastError, match="is no valid token file: ") as caught:
         open_tokens(stored)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("step", [0, -4, 3, 5, 2**60, True, "4", 2, None])
+def test_a_forged_step_is_refused(tmp_path: Path, step: object) -> None:
+    """Also one of which a level has no whole number of slices (2), and none at all."""
+    path = tmp_path / "a.tokens"
+    write_tokens(path, whole_and_rest(1, 4), origin=ORIGIN, fps=25.0, step=4)
+    payload = path.read_bytes()[-open_tokens(path).header.payload :]
+    header = document(path)
+    text = json.dumps({**header, "step": step}).encode()
+    with pytest.raises(FramecastError, match="is no valid token file: "):
+        open_tokens(forged(path, text, payload, version=2))
+    assert open_tokens(forged(path, json.dumps(header).encode(), payload, version=2)).header.step
+
+
+def test_only_the_second_version_has_steps(tmp_path: Path) -> None:
+    path = tmp_path / "a.tokens"
+    write_tokens(path, whole_and_rest(1, 4), origin=ORIGIN, fps=25.0, step=4)
+    payload = path.read_bytes()[-open_tokens(path).header.payload :]
+    header = document(path)
+    forged(path, json.dumps(header).encode(), payload, version=1)
+    with pytest.raises(FramecastError, match="'step' is of format version 2"):
+        open_tokens(path)
+    del header["step"]
+    forged(path, json.dumps(header).encode(), payload, version=2)
+    with pytest.raises(FramecastError, match="'step' is of format version 2"):
+        open_tokens(path)
 
 
 @pytest.mark.parametrize(
@@ -372,6 +501,7 @@ def test_a_header_has_room_for_its_longest_form() -> None:
         grids=((2**20,) * 3,) * 64,
         frames=2**48,
         digest="0" * 64,
+        step=2**20,
     )
     assert len(_text(header)) <= HEADER_MAX
 

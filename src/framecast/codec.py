@@ -23,7 +23,12 @@ class Codec(Model):
     """A video predictor that codes frames: levels of tokens, from coarse to fine."""
 
     block: ClassVar[int] = 1
-    """Frames that are coded together; lengths are multiples of it."""
+    """Fewest frames that are coded together; lengths are multiples of it."""
+
+    @property
+    def together(self) -> int:
+        """Frames of a long video that are best coded together, a multiple of `block`."""
+        return self.block
 
     @property
     @abstractmethod

@@ -228,13 +228,21 @@ def test_half_precision_features_are_decoded_in_their_own() -> None:
 
 
 def test_what_is_inside() -> None:
-    """Fig 2: the clip, the top level alone, top and bottom; and how the tokens are used."""
-    model, clip = tiny(), clips(1, 4)
-    titles = [panel.title for panel in model.inspect(clip)]
+    """Fig 2: the clip, the top level alone, top and bottom, what they miss; how tokens are used."""
+    model, clip = tiny(3), clips(1, 4, channels=3)
+    panels = model.inspect(clip)
+    titles = [panel.title for panel in panels]
     assert titles[0] == "original, frames 0, 1, 2, 3"
     assert titles[1].startswith("from level 1, MSE ")
     assert titles[2].startswith("from levels 1 to 2, MSE ")
-    assert [title[:7] for title in titles[3:]] == ["level 1", "level 2"]
+    assert [title[:7] for title in titles[4:]] == ["level 1", "level 2"]
+    codes = model.tokenize(clip.frames)
+    missed = (model.render(codes).clamp(0, 1) - clip.frames).abs().mean(2)[0]
+    assert titles[3].endswith(f"; white is {missed.max():.3g}")
+    image = torch.as_tensor(panels[3].image)
+    for number, frame in enumerate(missed):
+        at = number * (16 + 2)  # a line of two pixels between frames
+        torch.testing.assert_close(image[0, :, at : at + 16], frame / missed.max())
 
 
 @pytest.mark.parametrize("length", [1, 3, 5, 10])

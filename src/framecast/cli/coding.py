@@ -86,17 +86,24 @@ def blocks_at_a_time(block: int, size: tuple[int, int]) -> int:
 def coded(codec: Codec, frames: Iterator[Float[Tensor, "c h w"]]) -> Iterator[Coded]:
     """Encode frames as they come: memory does not grow with their number.
 
-    Blocks are coded apart from each other. The last one is filled up with its last frame.
+    Blocks are coded apart from each other. The last one is as short as the codec allows, and
+    filled up with its last frame.
     """
     first = next(frames, None)
     if first is None:
         return
-    count = codec.block * blocks_at_a_time(codec.block, (first.shape[-2], first.shape[-1]))
+    count = codec.together * blocks_at_a_time(codec.together, (first.shape[-2], first.shape[-1]))
     stream = chain([first], frames)
     while taken := list(islice(stream, count)):
         portion = torch.stack(taken)
         taken.clear()  # they are in the portion, and more are read while it waits
-        yield _coded(codec, portion)
+        for part in portion.split(_whole_blocks(codec, len(portion))):
+            yield _coded(codec, part)
+
+
+def step_of(codec: Codec) -> int | None:
+    """By how many frames the last block of a token file may be shorter; None for not at all."""
+    return codec.block if codec.block < codec.together else None
 
 
 def decoded(codec: Codec, chunk: Chunk, levels: int | None = None) -> Float[Tensor, "t c h w"]:
@@ -116,10 +123,17 @@ def refuse_overwriting(source: Path, target: Path) -> None:
         raise FramecastError(f"{target} would overwrite the input; give another --out")
 
 
+def _whole_blocks(codec: Codec, frames: int) -> list[int]:
+    """Frames that make whole blocks, and those that are left."""
+    rest = frames % codec.together
+    return [count for count in (frames - rest, rest) if count]
+
+
 def _coded(codec: Codec, frames: Float[Tensor, "t c h w"]) -> Coded:
+    """Of whole blocks, or of fewer frames than one has."""
     missing = -len(frames) % codec.block
     filled = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
-    blocks = filled.unflatten(0, (-1, codec.block)).to(codec.device)
+    blocks = filled.unflatten(0, (-1, min(codec.together, len(filled)))).to(codec.device)
     chunk = Chunk(codec.encode(blocks), len(frames))
     return Coded(chunk, frames, decoded(codec, chunk))
 
@@ -132,7 +146,7 @@ def _weights(name: str) -> str:
 def _check_layout(codec: Codec, file: TokenFile) -> None:
     """Whether the codec would have made tokens of that layout."""
     header = file.header
-    if _layout(codec, header) != (header.values, header.grids, header.block):
+    if _layout(codec, header) != (header.values, header.grids):
         raise FramecastError(
             f"{file.path} does not hold the tokens that {codec.config.type} makes of frames of "
             f"{header.frame[1]}x{header.frame[2]}; encode the video anew"
@@ -144,4 +158,6 @@ def _layout(codec: Codec, header: Header) -> tuple[object, ...] | None:
     spec = codec.expects
     if spec.size not in (None, tuple(size)) or channels not in (1, spec.channels or channels):
         return None
-    return codec.values, codec.padded_grids(codec.block, *size), codec.block
+    if (header.step or header.block) % codec.block:
+        return None
+    return codec.values, codec.padded_grids(header.block, *size)

@@ -100,7 +100,7 @@ def encode(codec: "Codec", options: Encode) -> Outcome:
     Raises:
         FramecastError: if it cannot be read or does not fit the codec.
     """
-    from framecast.cli.coding import coded, origin_of
+    from framecast.cli.coding import coded, origin_of, step_of
     from framecast.cli.footage import Reading, faults, open_footage
     from framecast.token_file import write_tokens
 
@@ -120,7 +120,9 @@ def encode(codec: "Codec", options: Encode) -> Outcome:
                 yield part.chunk
 
         origin = origin_of(options.model, codec)
-        file = write_tokens(options.out, chunks(), origin=origin, fps=float(footage.fps))
+        file = write_tokens(
+            options.out, chunks(), origin=origin, fps=float(footage.fps), step=step_of(codec)
+        )
     notes = [*footage.notes, *damage]
     if options.frames is not None and file.header.frames < options.frames:
         notes.append(f"the video has no more than {file.header.frames} frames from there on")

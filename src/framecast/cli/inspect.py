@@ -1,7 +1,8 @@
 """`framecast inspect`: what a model makes of a video inside, as one picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from framecast.errors import FramecastError
 
 if TYPE_CHECKING:
     from framecast.cli.footage import Footage
+    from framecast.codec import Codec
     from framecast.model import Model
 
 DEFAULT_OUT = "out/{stem}-inside.png"
@@ -31,7 +33,8 @@ class Inspect:
     video: Positional[Path]
     """A video file, a GIF or a folder of images."""
     context: int | None = None
-    """Frames that the model looks at; as many as it was trained to observe if not given."""
+    """Frames that the model looks at; if not given, as many as it was trained to observe, or codes
+    together where the video has so many."""
     start: Start = 0
     """Where they begin: a frame number, or a time such as 12.5s."""
     size: Size = "model"
@@ -96,4 +99,21 @@ def _read(model: "Model", options: Inspect) -> tuple["Footage", list[str]]:
     reading = Reading(options.start, context, options.fps, options.size)
     with faults() as damage:
         footage = open_footage(options.video, model, reading)
+        if options.context is None and isinstance(model, Codec):
+            footage = _extended(footage, model)
     return footage, damage
+
+
+def _extended(footage: "Footage", codec: "Codec") -> "Footage":
+    """With as many frames as are best coded together, as far as the video has them."""
+    import torch
+
+    from framecast.clip import Clip
+
+    observed = footage.context.frames[0]
+    more = list(islice(footage.future, max(0, codec.together - len(observed))))
+    count = len(more) - (len(observed) + len(more)) % codec.block
+    if count <= 0:
+        return footage
+    frames = torch.cat([observed, torch.stack(more[:count])])
+    return replace(footage, context=Clip(frames[None]))

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from framecast import pictures
 from framecast.clip import Clip
-from framecast.codec import Codec
+from framecast.codec import FRAMES_SHOWN, Codec
 from framecast.errors import ConfigError, FramecastError
 from framecast.layers.autoregressive import DrawOptions
 from framecast.model import FrameSpec, ModelConfig, Options, Step
@@ -21,6 +22,7 @@ from framecast.models.video_vqvae.bottom import BottomConfig, BottomPrior
 from framecast.models.video_vqvae.cache import Drawing, DrawnSlice
 from framecast.models.video_vqvae.top import TopConfig, TopPrior
 from framecast.noise import Noise
+from framecast.pictures import Panel
 from framecast.tokens import Grid
 
 
@@ -103,6 +105,11 @@ class VideoVQVAE(Codec):
     # compressing video (§3.1)
 
     @property
+    def together(self) -> int:
+        """The frames of a clip in training: encoders and decoder have learnt its ends."""
+        return self.config.context + self.config.future
+
+    @property
     def values(self) -> tuple[int, int]:
         """The codewords of top and bottom."""
         return self.config.codewords, self.config.codewords
@@ -136,6 +143,22 @@ class VideoVQVAE(Codec):
         top, *rest = levels
         bottom = self.autoencoder.bottom.lookup(rest[0]) if rest else None
         return self.autoencoder.decode(self.autoencoder.top.lookup(top), bottom)
+
+    def inspect(self, clip: Clip) -> list[Panel]:
+        """As every codec, with what both levels together miss (Fig 2).
+
+        Raises:
+            FramecastError: if the frames are not what the model expects, or not a multiple of 4.
+        """
+        panels = super().inspect(clip)
+        shown = pictures.spread(clip.length, FRAMES_SHOWN)
+        decoded = self.decode(self.encode(clip)).frames
+        missed = (decoded - clip.frames)[0, shown].abs().mean(1, keepdim=True)
+        most = float(missed.max())
+        image = pictures.row(missed / (most or 1.0))
+        title = f"what both levels miss, mean over channels; white is {most:.3g}"
+        first = 1 + len(self.values)
+        return [*panels[:first], Panel(title, image, (0, 1)), *panels[first:]]
 
     # predicting video (§3.2)
 
