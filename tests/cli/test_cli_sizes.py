@@ -53,7 +53,8 @@ def test_published_sizes_are_shown_beside_the_counted(cli, name: str) -> None:
         with torch.device("meta"):
             model = registry.find("presets", row["preset"])().model.build()
         assert size["counted"] == model.parameter_count()
-        near = abs(size["counted"] - row["parameters"]) <= row["digit"] / 2
+        used = row["parameters"] - row.get("unused", 0)
+        near = abs(size["counted"] - used) <= row["digit"] / 2
         assert size["verdict"] == ("equal" if near else "differs")
         assert near or row["note"], f"{row['preset']} differs, and nothing says why"
         assert f"{size['counted']:,}" in text
@@ -94,8 +95,44 @@ def test_a_folder_has_the_figure_of_its_own_configuration_alone(cli) -> None:
 
 def test_figures_of_parts_stand_beside_the_parts() -> None:
     own = sizes.Size(
-        "a/b", "", "", Figure(100, 1), 100, True, {"units": Figure(7_000_000, 1_000_000)}, ""
+        "a/b",
+        "",
+        "",
+        Figure(100, 1),
+        100,
+        True,
+        {"units": Figure(7_000_000, 1_000_000)},
+        0,
+        None,
+        "",
     )
     table = sizes.parts({"units": 7_300_096, "other": 4}, 7_300_100, [own])
     published = list(table.columns[2].cells)
     assert [str(cell) for cell in published] == ["7M", "", "100"]
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if "work" in row], ids=lambda row: row["preset"]
+)
+def test_published_work_is_shown_beside_the_counted(cli, row: dict) -> None:
+    name = row["preset"].partition("/")[0]
+    published = {size["preset"]: size for size in cli("models", name, "--json").json["published"]}
+    work = published[row["preset"]]["work"]
+    near = abs(work["counted"] - work["multiply_adds"]) <= work["digit"] / 2
+    assert near or row["note"], f"{row['preset']} differs, and nothing says why"
+    assert work["multiply_adds"] % work["digit"] == 0
+    line = next(
+        line
+        for line in cli("models", name).out.splitlines()
+        if line.startswith(row["preset"]) and "→" in line
+    )
+    assert line.split()[-2:] == [
+        f"{work['multiply_adds'] / 1e9:.2f}G",
+        f"{work['counted'] / 1e9:.2f}G",
+    ]
+
+
+def test_weights_that_are_never_used_are_said_to_be(cli) -> None:
+    size = cli("models", "convlstm", "--json").json["published"][0]
+    assert (size["counted"], size["unused"], size["verdict"]) == (11_675_648, 3_407_872, "equal")
+    assert "11,675,648 + 3,407,872 never used" in cli("models", "convlstm").out

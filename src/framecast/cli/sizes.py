@@ -1,4 +1,4 @@
-"""Numbers of parameters that were published, beside those of the same models here."""
+"""Numbers of parameters and of multiply–adds that were published, beside those here."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,9 +11,10 @@ from framecast import registry
 from framecast.cli import terminal
 
 if TYPE_CHECKING:
-    from framecast.model import Model
+    from framecast.model import Model, ModelConfig
 
 MEGA = 1_000_000
+GIGA = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,27 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Work:
+    """Multiply–adds of a prediction as they were published, beside the number here."""
+
+    multiply_adds: int  # as published
+    digit: int  # what it is rounded to, a power of ten
+    context: int  # observed frames
+    horizon: int  # predicted frames
+    size: tuple[int, int]  # (h, w) of the frames, in pixels
+    counted: int  # multiply–adds of the preset's model
+
+    def __str__(self) -> str:
+        """The published number as tables write it: 56.79G."""
+        return f"{self.multiply_adds / GIGA:.{len(str(GIGA // self.digit)) - 1}f}G"
+
+    @property
+    def of(self) -> str:
+        """What is predicted: 10→10 at 64x64."""
+        return f"{self.context}→{self.horizon} at {self.size[0]}x{self.size[1]}"
+
+
+@dataclass(frozen=True)
 class Size:
     """A published number of parameters, beside the number here."""
 
@@ -46,12 +68,14 @@ class Size:
     counted: int  # parameters of the preset's model
     described: bool  # whether that model is the one that is being described
     parts: dict[str, Figure]  # published figures of single parts, by the part's name here
+    unused: int  # published parameters that the published program never uses; here there are none
+    work: Work | None  # None where nothing was published
     note: str
 
     @property
     def verdict(self) -> str:
-        """Whether the count, rounded as the figure, is the figure."""
-        return "equal" if self.published.agrees(self.counted) else "differs"
+        """Whether the count and what is never used, rounded as the figure, are the figure."""
+        return "equal" if self.published.agrees(self.counted + self.unused) else "differs"
 
     def document(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -96,11 +120,25 @@ def lines(sizes: list[Size]) -> list[str | Table]:
     if not sizes:
         return []
     columns = ("preset", "method", "published", "here", "")
-    rows = [(s.preset, s.method, str(s.published), f"{s.counted:,}", s.verdict) for s in sizes]
+    rows = [(s.preset, s.method, str(s.published), _here(s), s.verdict) for s in sizes]
     sources = [
         f"{size.preset}: {size.source}" + (f"; {size.note}" if size.note else "") for size in sizes
     ]
-    return ["", terminal.table(columns, rows), *sources]
+    return ["", terminal.table(columns, rows), *_works(sizes), *sources]
+
+
+def _here(size: Size) -> str:
+    return f"{size.counted:,}" + (f" + {size.unused:,} never used" if size.unused else "")
+
+
+def _works(sizes: list[Size]) -> list[str | Table]:
+    rows = [
+        (size.preset, size.work.of, str(size.work), f"{size.work.counted / GIGA:.2f}G")
+        for size in sizes
+        if size.work is not None
+    ]
+    columns = ("multiply–adds", "of", "published", "here")
+    return ["", terminal.table(columns, rows), ""] if rows else []
 
 
 def _size(row: dict[str, Any], model: "Model") -> Size:
@@ -117,8 +155,18 @@ def _size(row: dict[str, Any], model: "Model") -> Size:
         counted,
         config == model.config,
         {part: _figure(each) for part, each in row.get("parts", {}).items()},
+        row.get("unused", 0),
+        _work(row["work"], config) if "work" in row else None,
         row.get("note", ""),
     )
+
+
+def _work(row: dict[str, Any], config: "ModelConfig") -> Work:
+    from framecast.evaluation.cost import multiply_adds
+
+    size = (row["size"][0], row["size"][1])
+    counted = multiply_adds(config, row["context"], row["horizon"], size)
+    return Work(**(row | {"size": size}), counted=counted)
 
 
 def _figure(row: dict[str, Any]) -> Figure:
