@@ -23,7 +23,9 @@ MEAN = replace(SINGLE, name="mean", samples=3, reduce="mean")
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """All files by name, those in folders too."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def test_a_result_comes_back_as_it_was(toy: Toy, tmp_path: Path) -> None:
@@ -32,6 +34,7 @@ def test_a_result_comes_back_as_it_was(toy: Toy, tmp_path: Path) -> None:
     assert results_folder.read(tmp_path / "a" / "results" / "results.json") == result
     names = {"results.json", "curves.csv", "curves.png", "strip.png", "scores.npz"}
     names |= {"calibration.png"}
+    names |= {f"films/{n:05d}-{row}.png" for n in range(9) for row in ("truth", "model")}
     assert set(files(tmp_path / "a" / "results")) == names
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["results"]
 

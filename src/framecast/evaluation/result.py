@@ -7,9 +7,9 @@ from typing import Any, Literal
 from framecast.config import Config
 from framecast.evaluation.statistics import Comparison, Summary
 
-FORMAT_VERSION = 4
-"""Since 2: `Row.samples`, `Result.calibration`; since 3: `Row.folds`. Older results are read,
-without them."""
+FORMAT_VERSION = 5
+"""Since 2: `Row.samples`, `Result.calibration`; since 3: `Row.folds`; since 5: `Result.films`.
+Older results are read, without them."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,22 @@ class CalibrationInfo(Config):
 
 
 @dataclass(frozen=True)
+class FilmInfo(Config):
+    """A sequence whose frames are kept as pictures."""
+
+    sequence: int
+    """Its number in the dataset."""
+    name: str
+    """Its name there."""
+    context: int
+    """Observed frames at the beginning of the true ones; 0 for reconstructions."""
+    frames: int
+    """Scored frames, from the first."""
+    size: list[int]
+    """[height, width] in pixels of the frames as they are kept."""
+
+
+@dataclass(frozen=True)
 class RunInfo(Config):
     """How it was computed."""
 
@@ -238,6 +254,8 @@ class Result(Config):
     """What the frames were coded into, where they were encoded and decoded."""
     calibration: CalibrationInfo | None = None
     """Of the samples, where there are several that differ."""
+    films: list[FilmInfo] = field(default_factory=list)
+    """Sequences whose frames are kept as pictures, in the folder `films`; none without a folder."""
 
     @property
     def name(self) -> str:

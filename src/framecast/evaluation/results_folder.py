@@ -1,4 +1,4 @@
-"""Folders of results: results.json, curves.csv, scores.npz, pictures; written in one step.
+"""Folders of results: results.json, curves.csv, scores.npz, pictures, films; written in one step.
 
 The pictures are curves and a strip; of several samples also how scores change with their number,
 and how they are calibrated.
@@ -14,18 +14,21 @@ import numpy as np
 from framecast.atomic import NewFolder
 from framecast.config import dump, from_json, parse
 from framecast.errors import FolderError
+from framecast.evaluation import films as films_of
 from framecast.evaluation.drawing import (
     draw_calibration,
     draw_curves,
     draw_samples,
     draw_strips,
 )
+from framecast.evaluation.films import Film
 from framecast.evaluation.result import FORMAT_VERSION, Result
 from framecast.evaluation.strips import Strip
 
 RESULTS, CURVES, SCORES = "results.json", "curves.csv", "scores.npz"
 CURVES_PICTURE, STRIP_PICTURE = "curves.png", "strip.png"
 SAMPLES_PICTURE, CALIBRATION_PICTURE = "samples.png", "calibration.png"
+FILMS = "films"
 
 
 def read(folder: Path) -> Result:
@@ -96,7 +99,11 @@ def check(folder: Path, result: Result) -> None:
 
 
 def write(
-    folder: Path, result: Result, scores: Mapping[str, np.ndarray], strips: Sequence[Strip]
+    folder: Path,
+    result: Result,
+    scores: Mapping[str, np.ndarray],
+    strips: Sequence[Strip],
+    films: Sequence[Film],
 ) -> None:
     """Write a folder of results: it is there whole, or not at all.
 
@@ -112,6 +119,7 @@ def write(
             np.savez_compressed(draft / SCORES, **arrays)
             draw_curves(result, draft / CURVES_PICTURE)
             draw_strips(result, strips, draft / STRIP_PICTURE)
+            films_of.write(draft / FILMS, films)
             if len({row.samples for row in result.rows if row.samples}) > 1:
                 draw_samples(result, draft / SAMPLES_PICTURE)
             if result.calibration is not None:

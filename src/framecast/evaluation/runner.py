@@ -16,11 +16,12 @@ from torch import Tensor
 
 from framecast.clip import Clip
 from framecast.codec import Codec
-from framecast.evaluation import results_folder
+from framecast.evaluation import films, results_folder
 from framecast.evaluation.calibration import Calibration
 from framecast.evaluation.distances import Sets, distinct, scaled
 from framecast.evaluation.ensemble import SPREAD
 from framecast.evaluation.events import EVENTS
+from framecast.evaluation.films import Film
 from framecast.evaluation.metrics import VideoFeatures
 from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.reconstruction import CodeTally, reconstruct
@@ -71,7 +72,8 @@ def evaluate(
         limit: Use the first so many sequences; the result says that it is partial.
         batch: Futures (sequence × sample) predicted at a time.
         seed: Of the samples.
-        out: Folder for results.json, curves.csv, scores.npz and pictures; None writes nothing.
+        out: Folder for results.json, curves.csv, scores.npz, pictures and films; None
+            writes nothing.
         weights: Folder of the weights of LPIPS and FVD; None for the one that `FRAMECAST_WEIGHTS`
             names.
         features: What distances between sets of clips look at; None for I3D, which makes them FVD.
@@ -100,21 +102,24 @@ def evaluate(
     if out is not None:
         results_folder.check(out, draft)
     model.to(device)
-    run = _Run(task)
+    run = _Run(task, filming=out is not None)
     for each in task.batches():
         run.add(each.to(torch.device(device)))
         if progress is not None:
             progress(run.done, task.used)
     result = run.result(draft)
     if out is not None:
-        results_folder.write(out, result, run.scores(), run.strips)
+        results_folder.write(out, result, run.scores(), run.strips, run.films)
     return result
 
 
 @dataclass
 class _Run:
     task: Task
+    filming: bool
+    """Whether frames of some sequences are kept for films."""
     strips: list[Strip] = field(default_factory=list)
+    films: list[Film] = field(default_factory=list)
     shape: torch.Size | None = None
     """Channels, height and width of the first sequence: a picture shows frames of one size."""
     done: int = 0
@@ -139,6 +144,11 @@ class _Run:
         self.sets = Sets(distances, self.task.model, protocol) if distances.metrics else None
 
     @property
+    def observed(self) -> int:
+        """Frames before the scored ones."""
+        return 0 if self.codes is not None else self.task.protocol.lengths()[0]
+
+    @property
     def tallies(self) -> list[Tally]:
         """The lines of the result, in its order; equal samples are reduced in one way only."""
         reductions = self.reductions.values() if self.samples_differ else ()
@@ -160,7 +170,9 @@ class _Run:
         nothing, shape = Keep((), ()), truth.frames.shape[-3:]
         self.shape = self.shape or shape
         alike = shape == self.shape
-        keep = shown(batch.sequences, task.used, truth.length) if alike else nothing
+        strip = shown(batch.sequences, task.used, truth.length) if alike else nothing
+        film = films.shown(batch, task.used, self.observed) if self.filming else nothing
+        keep = strip | film
         if self.codes is None:
             futures = self._predicted(given, batch, keep)
             beside = self._still(batch)
@@ -175,7 +187,9 @@ class _Run:
         self._count(self.model, futures)
         self.done += len(batch.sequences)
         self.predicting += futures.seconds
-        self.strips += Strip.of(batch, keep, futures.kept, task.source, beside)
+        kept = [keep.pick(futures.kept, each) for each in (strip, film)]
+        self.strips += Strip.of(batch, strip, kept[0], task.source, beside)
+        self.films += Film.of(batch, film, kept[1], task.source, self.observed)
 
     def _predicted(self, context: Clip, batch: Batch, keep: Keep) -> Futures:
         task, protocol = self.task, self.task.protocol
@@ -275,6 +289,7 @@ class _Run:
             against_copy_last=self._compared(),
             codec=None if self.codes is None else self.codes.info(),
             calibration=self.calibration.info(task.seed) if self.samples_differ else None,
+            films=[film.info for film in self.films],
         )
 
     def _row(self, tally: Tally) -> Row:

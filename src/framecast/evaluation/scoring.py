@@ -55,6 +55,22 @@ class Keep:
     sequences: tuple[int, ...]  # places in the batch
     frames: tuple[int, ...]  # frames of the horizon
 
+    def __or__(self, other: "Keep") -> "Keep":
+        """All sequences of both, with all frames of both."""
+        return Keep(
+            tuple(sorted({*self.sequences, *other.sequences})),
+            tuple(sorted({*self.frames, *other.frames})),
+        )
+
+    def pick(
+        self, kept: Float[Tensor, "k t c h w"] | None, some: "Keep"
+    ) -> Float[Tensor, "k2 t2 c h w"] | None:
+        """Of the frames that were kept, those of `some`; None where that has no sequence."""
+        if kept is None or not some.sequences:
+            return None
+        rows = [self.sequences.index(place) for place in some.sequences]
+        return kept[rows][:, [self.frames.index(frame) for frame in some.frames]]
+
 
 def score_model(
     model: Model,
