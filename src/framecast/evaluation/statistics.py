@@ -1,10 +1,10 @@
 """Means with their uncertainty, without keeping what was averaged.
 
-`Moments` takes values as they come, `Accumulator` keeps one per metric, and `paired_bootstrap`
-tells whether two methods differ on the same sequences.
+`Moments` takes values as they come, `Accumulator` keeps one per metric, `paired_bootstrap` tells
+whether two methods differ on the same sequences, and `holm` what remains of many such answers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -16,7 +16,7 @@ from framecast.errors import FramecastError
 from framecast.noise import mix
 
 LEVEL = 0.95  # coverage of every interval unless another is named
-PORTION = 1 << 22  # values resampled at a time: 32 MiB of indices
+PORTION = 1 << 22  # values resampled at a time: 32 MiB of indices, and as much of counts
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,18 @@ class Comparison:
     sequences: int
     resamples: int
 
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of no difference: 1 − level of the widest interval without zero.
+
+        Never below 2 / (resamples + 1), as no number of resamples excludes anything.
+
+        Reference: Davison & Hinkley, "Bootstrap methods and their application" (1997), sections 4.2
+        and 5.6.
+        """
+        tail = min(self.share, 1 - self.share) * self.resamples
+        return min(1.0, 2 * (tail + 1) / (self.resamples + 1))
+
 
 def paired_bootstrap(
     first: Float[np.ndarray, "n"],
@@ -172,20 +184,64 @@ def paired_bootstrap(
         raise FramecastError(
             "a difference of scores is not finite; compare these methods by another metric"
         )
-    means = _resampled_means(differences, resamples, mix(seed, "paired bootstrap"))
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    share = (np.count_nonzero(means > 0) + 0.5 * np.count_nonzero(means == 0)) / resamples
-    mean = float(differences.mean())
-    return Comparison(mean, float(low), float(high), float(share), len(differences), resamples)
+    return bootstrap(differences[:, None], seed=seed, resamples=resamples, level=level)[0]
+
+
+def bootstrap(
+    differences: Float[np.ndarray, "n d"],
+    *,
+    seed: int,
+    resamples: int = 10_000,
+    level: float = LEVEL,
+) -> list[Comparison]:
+    """Bootstrap the means of many differences, all from the same resamples of the sequences.
+
+    Args:
+        differences: Of pairs of methods, or by several metrics: one row per sequence, at least
+            one, and finite.
+        seed: Chooses the resamples, which depend on nothing else but their number and `n`.
+        resamples: How many; at least 1.
+        level: Coverage of the intervals, in (0, 1).
+
+    Returns:
+        One comparison per column.
+    """
+    exact = np.asarray(differences, np.float64)
+    means = _resampled_means(exact, resamples, mix(seed, "paired bootstrap"))
+    lows, highs = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    above, tied = np.count_nonzero(means > 0, axis=0), np.count_nonzero(means == 0, axis=0)
+    shares = (above + 0.5 * tied) / resamples
+    return [
+        Comparison(*map(float, found), len(exact), resamples)
+        for found in zip(exact.mean(0), lows, highs, shares, strict=True)
+    ]
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values of a family of tests, adjusted so that they may be compared with one level.
+
+    At a level of 5 %, one or more of the true hypotheses are rejected in at most 5 % of families.
+
+    Reference: Holm, "A simple sequentially rejective multiple test procedure" (1979).
+    """
+    adjusted, highest = [0.0] * len(p), 0.0
+    for place, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
+        highest = max(highest, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = highest
+    return adjusted
 
 
 def _resampled_means(
-    values: Float[np.ndarray, "n"], resamples: int, seed: int
-) -> Float[np.ndarray, "r"]:
-    draw = np.random.default_rng(seed)
-    rows = max(1, PORTION // len(values))
+    values: Float[np.ndarray, "n d"], resamples: int, seed: int
+) -> Float[np.ndarray, "r d"]:
+    """Means of each column over draws of rows with replacement, by how often each row is drawn."""
+    draw, count = np.random.default_rng(seed), len(values)
+    rows = max(1, PORTION // count)
     means: list[NDArray[np.float64]] = []
     for start in range(0, resamples, rows):
-        shape = (min(rows, resamples - start), len(values))
-        means.append(values[draw.integers(len(values), size=shape)].mean(1))
+        number = min(rows, resamples - start)
+        drawn = draw.integers(count, size=(number, count))
+        drawn += count * np.arange(number)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=number * count).reshape(number, count)
+        means.append(times.astype(np.float64) @ values / count)
     return np.concatenate(means)
