@@ -164,9 +164,9 @@ def _size(row: dict[str, Any], model: "Model") -> Size:
 def _work(row: dict[str, Any], config: "ModelConfig") -> Work:
     from framecast.evaluation.cost import multiply_adds
 
-    size = (row["size"][0], row["size"][1])
-    counted = multiply_adds(config, row["context"], row["horizon"], size)
-    return Work(**(row | {"size": size}), counted=counted)
+    context, horizon, size = row["context"], row["horizon"], (row["size"][0], row["size"][1])
+    counted = multiply_adds(config, context, horizon, size)
+    return Work(row["multiply_adds"], row["digit"], context, horizon, size, counted)
 
 
 def _figure(row: dict[str, Any]) -> Figure:

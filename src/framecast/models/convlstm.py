@@ -9,24 +9,23 @@ Reference:
     (NeurIPS 2015).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from framecast.clip import Clip
 from framecast.errors import ConfigError
+from framecast.layers.recompute import recompute
 from framecast.layers.recurrent.convlstm import ConvLSTMState, ConvLSTMUnit
 from framecast.layers.typed import Layers
-from framecast.model import FrameSpec, Model, ModelConfig, Options, Step, pad_to_multiple
-from framecast.noise import Noise
-from framecast.schedules import Schedule, constant
-from framecast.stage import OptimizerConfig, Stage, StageConfig
+from framecast.model import FrameSpec, ModelConfig, pad_to_multiple
+from framecast.models.recurrent import NextFrames, Recurrent, RecurrentTraining, pixel_error
+from framecast.schedules import constant
 
 States = list[ConvLSTMState]
 
@@ -90,18 +89,24 @@ def _encoder(config: ConvLSTMConfig) -> Layers[ConvLSTMUnit]:
     return Layers[ConvLSTMUnit](_unit(config, inputs, hidden) for inputs, hidden in widths)
 
 
-def _observe(units: Layers[ConvLSTMUnit], frames: Tensor) -> tuple[Tensor, States]:
+def _observe(
+    units: Layers[ConvLSTMUnit], frames: Tensor, recomputed: bool
+) -> tuple[Tensor, States]:
     """Run layers over observed frames, layer by layer: the top's outputs, and the last states."""
     states = []
     for unit in units:
-        projected = unit.project(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        state, outputs = unit.initial(frames), []
-        for step in projected.unbind(1):
-            output, state = unit.step(step, state)
-            outputs.append(output)
+        frames, state = recompute(_layer, unit, frames, when=recomputed)
         states.append(state)
-        frames = torch.stack(outputs, 1)
     return frames, states
+
+
+def _layer(unit: ConvLSTMUnit, frames: Tensor) -> tuple[Tensor, ConvLSTMState]:
+    projected = unit.project(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    state, outputs = unit.initial(frames), []
+    for step in projected.unbind(1):
+        output, state = unit.step(step, state)
+        outputs.append(output)
+    return torch.stack(outputs, 1), state
 
 
 class Stack(nn.Module):
@@ -117,9 +122,11 @@ class Stack(nn.Module):
             for parameter in self.output.parameters():
                 nn.init.zeros_(parameter)
 
-    def observe(self, frames: Float[Tensor, "b t c h w"]) -> tuple[Tensor, States]:
+    def observe(
+        self, frames: Float[Tensor, "b t c h w"], recomputed: bool
+    ) -> tuple[Tensor, States]:
         """Predictions of the frame after each observed one, and the states."""
-        top, states = _observe(self.units, frames)
+        top, states = _observe(self.units, frames, recomputed)
         predictions = self.output(top.flatten(0, 1)).unflatten(0, frames.shape[:2])
         return predictions + frames if self.residual else predictions, states
 
@@ -147,9 +154,11 @@ class Forecaster(nn.Module):
         )
         self.output = nn.Conv2d(sum(config.hidden), config.patch_channels, 1, bias=config.bias)
 
-    def observe(self, frames: Float[Tensor, "b t c h w"]) -> tuple[Tensor, States]:
+    def observe(
+        self, frames: Float[Tensor, "b t c h w"], recomputed: bool
+    ) -> tuple[Tensor, States]:
         """The prediction of the frame after the last observed one, and the states."""
-        _, states = _observe(self.encoder, frames)
+        _, states = _observe(self.encoder, frames, recomputed)
         prediction, states = self.advance(frames[:, -1], states)
         return prediction[:, None], states
 
@@ -165,7 +174,7 @@ class Forecaster(nn.Module):
         return self.output(torch.cat([state.hidden for state in new], 1)), new
 
 
-class ConvLSTM(Model):
+class ConvLSTM(Recurrent):
     """ConvLSTM on patches; a point predictor for frames of any size."""
 
     config_type = ConvLSTMConfig
@@ -180,55 +189,27 @@ class ConvLSTM(Model):
         """Frames of the configured channels; sizes are padded to multiples of the patch."""
         return FrameSpec(channels=self.config.channels, multiple_of=self.config.patch)
 
-    def rollout(
-        self, context: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
-    ) -> Iterator[Step]:
-        """Predict and feed back; all samples are equal."""
-        del noise, options
-        predictions, states = self.network.observe(self._cut(context.frames))
-        patches = predictions[:, -1]
-        for done in range(1, horizon + 1):
-            frame = self._join(patches)
-            yield Step(frame.expand(samples or 1, *frame.shape))
-            if done < horizon:
-                patches, states = self.network.advance(self._cut(frame), states)
+    def advance(self, frame: Float[Tensor, "b c h w"], state: Any) -> tuple[Tensor, States]:
+        """The frame after `frame`; a forecaster's comes from the states alone."""
+        patches, states = self.network.advance(self._cut(frame), state)
+        return self._join(patches), states
+
+    def observe(
+        self, frames: Float[Tensor, "b t c h w"], *, recomputed: bool = False
+    ) -> tuple[Tensor, States]:
+        """Predictions of the frame after each observed one (`stack`), or after the last alone."""
+        predictions, states = self.network.observe(self._cut(frames), recomputed)
+        return self._join(predictions), states
 
     def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
         """The frame after each one, from the true frames up to it."""
-        height, width = clip.frames.shape[-2:]
-        patches = self._cut(pad_to_multiple(clip.frames[:, :-1], self.config.patch))
         if isinstance(self.network, Stack):
-            predicted = self.network.observe(patches)[0]
-        else:
-            ends = range(1, patches.shape[1] + 1)
-            predicted = torch.cat([self.network.observe(patches[:, :end])[0] for end in ends], 1)
-        return self._join(predicted)[..., :height, :width]
-
-    def unroll(
-        self, frames: Float[Tensor, "b t c h w"], context: int, forced: Bool[Tensor, "b horizon"]
-    ) -> Float[Tensor, "b t2 c h w"]:
-        """Predict the frames after the first in training, with scheduled sampling.
-
-        Args:
-            frames: The true clip.
-            context: Frames of it that are observed.
-            forced: For each frame of the horizon but the last, whether the true frame is fed back
-                rather than the prediction.
-
-        Returns:
-            Predictions of frames 1, 2, … (`stack`), or of the horizon alone (`forecaster`).
-        """
-        height, width = frames.shape[-2:]
-        frames = pad_to_multiple(frames, self.config.patch)
-        first, states = self.network.observe(self._cut(frames[:, :context]))
-        predictions = [self._join(first)]
-        for step in range(context, frames.shape[1] - 1):
-            share = forced[:, step - context, None, None, None]
-            own = predictions[-1][:, -1]
-            fed = torch.where(share, frames[:, step], own.to(frames))
-            patch, states = self.network.advance(self._cut(fed), states)
-            predictions.append(self._join(patch)[:, None])
-        return torch.cat(predictions, 1)[..., :height, :width]
+            return super().teacher_forced(clip)
+        height, width = clip.frames.shape[-2:]
+        frames = pad_to_multiple(clip.frames[:, :-1], self.config.patch)
+        ends = range(1, clip.length)
+        predicted = torch.cat([self.observe(frames[:, :end])[0] for end in ends], 1)
+        return predicted[..., :height, :width]
 
     def _cut(self, frames: Tensor) -> Tensor:
         return functional.pixel_unshuffle(frames, self.config.patch)
@@ -239,19 +220,15 @@ class ConvLSTM(Model):
 
 
 @dataclass(frozen=True)
-class TrainingConfig(StageConfig):
+class TrainingConfig(RecurrentTraining):
     """How a ConvLSTM is trained."""
 
     type: ClassVar[str] = "convlstm/main"
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=5e-4)
-    """Optimizer of all parameters."""
     loss: Literal["mse", "l1+mse", "bce"] = "mse"
     """Squared error, absolute plus squared error, or the paper's cross-entropy of pixels."""
-    teacher_forcing: Schedule = constant(0.0)
-    """Probability, by step, that a frame of the horizon is fed back as it truly was."""
 
 
-class Training(Stage, of=ConvLSTM, name="main"):
+class Training(NextFrames, of=ConvLSTM, name="main"):
     """Learns next frames: the model's own predictions are fed back as scheduled."""
 
     config_type = TrainingConfig
@@ -263,22 +240,12 @@ class Training(Stage, of=ConvLSTM, name="main"):
             raise ConfigError("the loss bce needs the model's output to be sigmoid")
         if model.config.layout == "forecaster" and config.teacher_forcing != constant(0.0):
             raise ConfigError("a forecaster takes no frames, so teacher_forcing has to stay 0")
+        if model.config.layout == "forecaster" and config.context_forcing != constant(1.0):
+            raise ConfigError("a forecaster predicts no context, so context_forcing has to stay 1")
 
-    def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
-        """The loss over all predicted frames, a mean per pixel."""
-        del phase
-        frames = self.model.coloured(batch.frames)
-        forced = self.forced(frames, self.config.teacher_forcing, step)
-        predicted = self.model.unroll(frames, self.context, forced)
-        return {"total": self._loss(predicted.float(), frames[:, -predicted.shape[1] :])}
-
-    def validate(self, batch: Clip) -> dict[str, Tensor]:
-        """Squared error of the rollout."""
-        return self.rollout_scores(batch)
-
-    def _loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
+    def loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        """As configured, a mean per pixel."""
         if self.config.loss == "bce":
             with torch.autocast(predicted.device.type, enabled=False):
                 return functional.binary_cross_entropy(predicted, truth)
-        loss = functional.mse_loss(predicted, truth)
-        return loss + functional.l1_loss(predicted, truth) if self.config.loss == "l1+mse" else loss
+        return pixel_error(self.config.loss, predicted, truth)

@@ -8,24 +8,18 @@ Reference:
     Chang et al., STIP (2022), Section IV-E 2 and Table VII.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from framecast import registry
-from framecast.clip import Clip
 from framecast.errors import ConfigError
-from framecast.layers.recompute import recompute
 from framecast.layers.recurrent.stack import Stack, StackState
-from framecast.model import FrameSpec, Model, ModelConfig, Options, Step, pad_to_multiple
-from framecast.noise import Noise
+from framecast.model import FrameSpec, ModelConfig
+from framecast.models.recurrent import NextFrames, Recurrent, RecurrentTraining
 from framecast.schedules import Schedule, constant
-from framecast.stage import OptimizerConfig, Stage, StageConfig
 
 SLOPE = 0.2
 """Of LeakyReLU below 0."""
@@ -96,7 +90,7 @@ def _decoder(config: UnitStackConfig) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class UnitStack(Model):
+class UnitStack(Recurrent):
     """A stack of any recurrent unit between a plain encoder and decoder; frames of any size."""
 
     config_type = UnitStackConfig
@@ -111,67 +105,23 @@ class UnitStack(Model):
     @property
     def expects(self) -> FrameSpec:
         """Frames of the configured channels; sizes are padded to what the encoder halves."""
-        return FrameSpec(channels=self.config.channels, multiple_of=self._multiple)
+        return FrameSpec(
+            channels=self.config.channels, multiple_of=self.config.patch * 2**self.config.levels
+        )
 
-    def rollout(
-        self, context: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
-    ) -> Iterator[Step]:
-        """Predict and feed back, holding the states alone; all samples are equal."""
-        del noise, options
-        features, state = None, None
-        for observed in context.frames.unbind(1):
-            features, state = self._remember(observed, state)
-        for done in range(1, horizon + 1):
-            frame = self.decoder(features)
-            yield Step(frame.expand(samples or 1, *frame.shape))
-            if done < horizon:
-                features, state = self._remember(frame, state)
-
-    def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
-        """The frame after each one, from the true frames up to it."""
-        nothing_fed_back = torch.ones(len(clip.frames), 0, dtype=torch.bool)
-        return self.unroll(clip.frames, clip.length, nothing_fed_back)
-
-    def unroll(
-        self,
-        frames: Float[Tensor, "b t c h w"],
-        context: int,
-        forced: Bool[Tensor, "b horizon"],
-        *,
-        recomputed: bool = False,
-    ) -> Float[Tensor, "b t2 c h w"]:
-        """Predict the frames after the first in training, with scheduled sampling.
-
-        Args:
-            frames: The true clip.
-            context: Frames of it that are observed.
-            forced: For each frame of the horizon but the last, whether the true frame is fed back
-                rather than the prediction.
-            recomputed: Keep frames and states alone for the backward pass, and compute the rest of
-                each step again.
-
-        Returns:
-            Predictions of frames 1, 2, …
-        """
-        height, width = frames.shape[-2:]
-        frames = pad_to_multiple(frames, self._multiple)
-        state, predictions = None, []
-        for number, fed in enumerate(frames[:, :-1].unbind(1)):
-            if number >= context:
-                share = forced[:, number - context, None, None, None]
-                fed = torch.where(share, fed, predictions[-1].to(fed))  # noqa: PLW2901
-            predicted, state = recompute(self._advance, fed, state, when=recomputed)
-            predictions.append(predicted)
-        return torch.stack(predictions, 1)[..., :height, :width]
-
-    @property
-    def _multiple(self) -> int:
-        return self.config.patch * 2**self.config.levels
-
-    def _advance(self, frame: Tensor, state: StackState | None) -> tuple[Tensor, StackState]:
+    def advance(
+        self, frame: Float[Tensor, "b c h w"], state: StackState | None
+    ) -> tuple[Tensor, StackState]:
         """The frame after `frame`."""
         features, state = self._remember(frame, state)
         return self.decoder(features), state
+
+    def after(self, frames: Float[Tensor, "b t c h w"]) -> tuple[Tensor, StackState | None]:
+        """The prediction after the last observed frame; the earlier ones are not decoded."""
+        state = None
+        for observed in frames[:, :-1].unbind(1):
+            _, state = self._remember(observed, state)
+        return self.advance(frames[:, -1], state)
 
     def _remember(self, frame: Tensor, state: StackState | None) -> tuple[Tensor, StackState]:
         features = self.encoder(frame)
@@ -179,33 +129,16 @@ class UnitStack(Model):
 
 
 @dataclass(frozen=True)
-class TrainingConfig(StageConfig):
+class TrainingConfig(RecurrentTraining):
     """How a stack of recurrent units is trained."""
 
     type: ClassVar[str] = "unit-stack/main"
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=5e-4)
-    """Optimizer of all parameters."""
     teacher_forcing: Schedule = constant(1.0)
     """Probability, by step, that a frame of the horizon is fed back as it truly was. Always, as in
     the paper, is training to predict the next frame."""
-    recompute: bool = False
-    """Compute each step again in the backward pass: equal gradients, less memory, more time."""
 
 
-class Training(Stage, of=UnitStack, name="main"):
+class Training(NextFrames, of=UnitStack, name="main"):
     """Squared error of next frames."""
 
     config_type = TrainingConfig
-
-    def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
-        """The loss over all frames but the first, a mean per pixel."""
-        del phase
-        frames = self.model.coloured(batch.frames)
-        forced = self.forced(frames, self.config.teacher_forcing, step)
-        recomputed = self.config.recompute
-        predicted = self.model.unroll(frames, self.context, forced, recomputed=recomputed)
-        return {"total": functional.mse_loss(predicted.float(), frames[:, 1:])}
-
-    def validate(self, batch: Clip) -> dict[str, Tensor]:
-        """Squared error of the rollout."""
-        return self.rollout_scores(batch)
