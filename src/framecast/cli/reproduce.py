@@ -1,0 +1,193 @@
+"""`framecast reproduce`: the tables and figures of the papers, made again."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from framecast import published
+from framecast.cli import terminal
+from framecast.cli.options import OUT, parse
+from framecast.errors import ConfigError
+from framecast.reproduction import SCALES, Entry, Place, Plan, Scale, entries, find, plan
+from framecast.reproduction.planning import datasets
+
+FOLDER = arg(metavar="FOLDER")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Folders of datasets, as `framecast train` and `evaluate` take them."""
+
+    root: Annotated[Path | None, FOLDER] = None
+    """Of the one dataset that is needed, where there is one only."""
+    moving_mnist: Annotated[Path | None, FOLDER] = None
+    """The four files of MNIST."""
+    kth: Annotated[Path | None, FOLDER] = None
+    """KTH."""
+    bair: Annotated[Path | None, FOLDER] = None
+    """BAIR robot pushing."""
+    kinetics_600: Annotated[Path | None, FOLDER] = None
+    """Kinetics-600."""
+    ucf_sports: Annotated[Path | None, FOLDER] = None
+    """UCF Sports."""
+    human36m: Annotated[Path | None, FOLDER] = None
+    """Human3.6M."""
+    sjtu4k: Annotated[Path | None, FOLDER] = None
+    """SJTU4K."""
+    video_folder: Annotated[Path | None, FOLDER] = None
+    """Videos of your own."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Make a table or figure of one of the five papers again.
+
+    Prints the commands that train its models, evaluate them and compare the results beside the
+    published figures, as a script; with --run, runs them. What is done is not done again, and an
+    interrupted training goes on. Without a table, lists those of the paper; without a paper, lists
+    the papers.
+    """
+
+    paper: Annotated[Positional[str | None], arg(metavar="PAPER")] = None
+    """Name of a paper's model, such as s-hr-vqvae."""
+    table: Annotated[Positional[str | None], arg(metavar="TABLE")] = None
+    """Such as table2 or figure7."""
+    scale: Scale = "paper"
+    """tiny: drawn digits and very small networks, no download; cpu: small networks on MNIST's
+    digits or own videos; paper: as published."""
+    run: bool = False
+    """Run the commands, one after another."""
+    data: Data = Data()
+    """Folders of datasets."""
+    video: Annotated[Path | None, arg(metavar="PATH")] = None
+    """The video that pictures are made of, where the entry has some; drawn digits if not given."""
+    train: Annotated[str, arg(metavar="OPTIONS")] = ""
+    """More options for every training, in quotes, such as '--precision bf16-mixed'."""
+    evaluate: Annotated[str, arg(metavar="OPTIONS")] = ""
+    """More options for every evaluation, in quotes, such as '--device cuda --weights WEIGHTS'."""
+    out: Annotated[Path, OUT] = Path("reproduced")
+    """The folder for runs, results and pages; tables share what they have in common."""
+    json: bool = False
+    """Print one JSON document."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """List, print a plan, or run it."""
+    options = parse(Reproduce, "reproduce", argv)
+    if options.paper is None:
+        return _papers(options)
+    if options.table is None:
+        return _entries(options, options.paper)
+    entry = find(options.paper, options.table)
+    place = _place(options, entry)
+    made = plan(options.paper, entry, options.scale, place, partial=options.run)
+    if options.run:
+        return _run(options, made)
+    document = {**asdict(made), "commands": [step.line for step in made.steps]}
+    terminal.show(document, _script(made), options.json)
+    return 0
+
+
+def _papers(options: Reproduce) -> int:
+    rows = [
+        {
+            "paper": paper,
+            "citation": published.about(paper).citation,
+            "entries": len(entries(paper)),
+            "can_be_had": sum(not entry.missing for entry in entries(paper)),
+        }
+        for paper in published.PAPERS
+    ]
+    lines = [
+        terminal.table(
+            ("paper", "tables and figures", "can be had", ""),
+            [(r["paper"], str(r["entries"]), str(r["can_be_had"]), r["citation"]) for r in rows],
+        ),
+        "",
+        "next: framecast reproduce PAPER",
+    ]
+    terminal.show(rows, lines, options.json)
+    return 0
+
+
+def _entries(options: Reproduce, paper: str) -> int:
+    found = entries(paper)
+    rows = [(e.name, ", ".join(e.scales), e.title, e.missing or e.note) for e in found]
+    lines: list[str | Table] = [
+        published.about(paper).citation,
+        "",
+        terminal.table(("", "scales", "", "note"), rows),
+        "",
+        *[f"{scale}: {line}" for scale, line in SCALES.items()],
+        "",
+        f"next: framecast reproduce {paper} TABLE --scale tiny [--run]",
+    ]
+    document = [
+        {"name": e.name, "title": e.title, "scales": e.scales, "missing": e.missing, "note": e.note}
+        for e in found
+    ]
+    terminal.show(document, lines, options.json)
+    return 0
+
+
+def _place(options: Reproduce, entry: Entry) -> Place:
+    roots = {
+        field.name.replace("_", "-"): path
+        for field in fields(options.data)
+        if (path := getattr(options.data, field.name)) is not None
+    }
+    root, needed = roots.pop("root", None), datasets(entry, options.scale)
+    if root is not None:
+        if len(needed) != 1:
+            names = " and ".join(f"--data.{name}" for name in needed)
+            raise ConfigError(
+                f"{entry.name} at the scale {options.scale} needs "
+                + (
+                    f"several datasets; give {names}"
+                    if needed
+                    else "no data; leave --data.root out"
+                )
+            )
+        roots.setdefault(needed[0], root)
+    train, evaluate = (tuple(shlex.split(text)) for text in (options.train, options.evaluate))
+    return Place(options.out, roots, options.video, train, evaluate)
+
+
+def _script(made: Plan) -> Iterator[str]:
+    """The commands as a script for the shell; everything else in comments."""
+    yield f"# {made.title}"
+    yield from (f"# {note}" for note in made.notes)
+    yield from (f"# not made: {what}" for what in made.left_out)
+    yield from (f"# give {option}" for option in made.wanted)
+    yield ""
+    yield from (step.line for step in made.steps)
+
+
+def _run(options: Reproduce, made: Plan) -> int:
+    if made.wanted:
+        raise ConfigError(
+            f"{options.paper} {options.table} at the scale {options.scale} needs "
+            f"{' and '.join(made.wanted)}; give folders, or use --scale tiny"
+        )
+    from framecast.reproduction.driving import drive
+
+    for what in made.left_out:
+        terminal.note(f"not made: {what}")
+    ended = drive(made, terminal.note, sys.stderr if options.json else None)
+    if ended.step is not None:
+        terminal.note(
+            f"framecast: stopped (exit code {ended.code}) at: {ended.step.line}\n"
+            "what is done is kept; the same command goes on from there"
+        )
+        return ended.code
+    files = [step.makes for step in made.steps if step.makes and step.kind != "train"]
+    last: Any = files[-1] if files else None
+    document = {"title": made.title, "made": files, "left_out": made.left_out}
+    terminal.show(document, [f"wrote {last}"] if last else [], options.json)
+    return 0

@@ -1,0 +1,105 @@
+"""Running a plan: each command in a process of its own, what is done not again.
+
+A process of its own, since trainings on several devices start their command line anew in every
+process, and a command that runs out of memory must not take the others with it.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+from framecast import folder
+from framecast.errors import FolderError
+from framecast.evaluation import results_folder
+from framecast.reproduction.planning import Plan, Step
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a plan ended."""
+
+    code: int  # exit code of the last command: 0 where all is done
+    step: Step | None  # that did not end well; None where all did
+
+
+def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) -> Ended:
+    """Run the steps of a plan that are not done yet, up to the first that fails.
+
+    A signal goes to the command that runs: a training then saves a checkpoint, and the next call
+    goes on from there; an evaluation starts over.
+
+    Args:
+        plan: What to run.
+        say: Takes a line on each step as it begins.
+        output: Where the commands print; standard output if None.
+    """
+    for number, step in enumerate(plan.steps, start=1):
+        progress = f"[{number}/{len(plan.steps)}]"
+        if done(step):
+            say(f"{progress} done before: {step.line}")
+            continue
+        say(f"{progress} {step.line}")
+        code = call(step, output)
+        if code != 0:
+            return Ended(code, step)
+    return Ended(0, None)
+
+
+def done(step: Step) -> bool:
+    """Whether what a step makes is there, whole; pages and lists are always made anew."""
+    if step.makes is None or step.kind == "compare":
+        return False
+    if step.kind == "train":
+        return _verified(step.makes / "model")
+    if step.kind == "evaluate":
+        return _evaluated(step.makes, step.line)
+    return step.makes.exists()
+
+
+def call(step: Step, output: TextIO | None = None) -> int:
+    """Run a command in a process group of its own, and hand signals on to all of the group.
+
+    Returns:
+        Its exit code; 128 + the number of the signal where one ended it.
+    """
+    command = [sys.executable, "-m", "framecast.cli", *step.words]
+    process = subprocess.Popen(command, stdout=output, process_group=0)
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+
+    before = {number: signal.signal(number, hand_on) for number in SIGNALS}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
+
+
+def _verified(model: Path) -> bool:
+    try:
+        folder.verify(model)
+    except FolderError:
+        return False
+    return True
+
+
+def _evaluated(results: Path, line: str) -> bool:
+    """Whether results of the same command lie there; another one overwrites or refuses them."""
+    try:
+        found = results_folder.read(results).run.command
+    except FolderError:
+        return False
+    return found is not None and shlex.split(found) == shlex.split(line)

@@ -1,0 +1,203 @@
+"""From an entry to command lines: pure functions, which look at no file."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from framecast import published
+from framecast.errors import ConfigError
+from framecast.reproduction.entries import Entry, Line, Measure, Part, Scale, Training, View
+
+Kind = Literal["train", "evaluate", "picture", "show", "compare"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The user's side: where things lie, and options that apply to many commands."""
+
+    out: Path
+    """The folder for runs, results and pages, shared by all tables."""
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of datasets, by name."""
+    video: Path | None = None
+    """What pictures are made of."""
+    train: tuple[str, ...] = ()
+    """More options for every training."""
+    evaluate: tuple[str, ...] = ()
+    """More options for every evaluation."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and what it leaves."""
+
+    kind: Kind
+    """What sort of command it is."""
+    words: tuple[str, ...]
+    """After `framecast`."""
+    makes: Path | None = None
+    """The run, the results, the picture or the page; None for what is printed alone."""
+
+    @property
+    def line(self) -> str:
+        """As one would type it."""
+        return shlex.join(["framecast", *self.words])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that makes an entry at a scale."""
+
+    title: str
+    """Paper, number and what is shown."""
+    notes: tuple[str, ...]
+    """What a reader has to know."""
+    steps: tuple[Step, ...]
+    """In the order in which they run."""
+    left_out: tuple[str, ...]
+    """Parts and lines that are not made, with the reason."""
+    wanted: tuple[str, ...]
+    """Options that the user has yet to give before all steps can run."""
+
+
+def plan(paper: str, entry: Entry, scale: Scale, place: Place, *, partial: bool = False) -> Plan:
+    """The commands that make an entry.
+
+    Args:
+        paper: Name of the paper.
+        entry: One of its tables and figures.
+        scale: Which networks, data and protocols.
+        place: The user's side. What it lacks stands in the commands in capitals.
+        partial: Leave parts out for which something is lacking, as long as others remain.
+
+    Raises:
+        ConfigError: if the entry cannot be had, or not at this scale.
+    """
+    if entry.missing:
+        raise ConfigError(f"{paper} {entry.name} cannot be made again: {entry.missing}")
+    if scale not in entry.scales:
+        known = ", ".join(entry.scales)
+        raise ConfigError(f"{paper} {entry.name} is not made at the scale {scale}; use {known}")
+    parts = [part for part in entry.parts if part.commands or (part.lines and part.at(scale))]
+    left_out = [
+        f"{part.title}: not at the scale {scale}" for part in entry.parts if part not in parts
+    ]
+    lacking = {part.title: _lacking(part, scale, place) for part in parts}
+    if partial and not all(lacking.values()):
+        left_out += [f"{title}: no {', no '.join(few)}" for title, few in lacking.items() if few]
+        parts = [part for part in parts if not lacking[part.title]]
+    steps = list(_steps(parts, scale, place))
+    results = tuple(dict.fromkeys(s.makes for s in steps if s.kind == "evaluate" and s.makes))
+    title = f"{published.about(paper).short}, {_number(entry.name)}: {entry.title}"
+    if results:
+        page = place.out / f"{paper}-{entry.name}-{scale}.html"
+        heading = f"{title} (scale {scale})"
+        words = ("compare", *map(str, results), "--out", str(page), "--title", heading)
+        steps.append(Step("compare", words, page))
+    wanted = dict.fromkeys(option for part in parts for option in lacking[part.title])
+    return Plan(
+        title,
+        tuple(_notes(entry, parts, scale)),
+        tuple(dict.fromkeys(steps)),
+        (*left_out, *_unmade(paper, entry, parts, scale)),
+        tuple(wanted),
+    )
+
+
+def datasets(entry: Entry, scale: Scale) -> tuple[str, ...]:
+    """The datasets whose folders an entry needs at a scale."""
+    measures = (measure for part in entry.parts if part.lines for measure in part.at(scale))
+    return tuple(dict.fromkeys(m.data for m in measures if m.data is not None))
+
+
+def _lacking(part: Part, scale: Scale, place: Place) -> list[str]:
+    """Options that a part needs and the user has not given."""
+    found: list[str] = []
+    for measure in part.at(scale) if part.lines else ():
+        if measure.data is not None and measure.data not in place.roots:
+            found.append(f"--data.{measure.data}")
+        if isinstance(measure, View) and not measure.drawn and place.video is None:
+            found.append("--video")
+    return list(dict.fromkeys(found))
+
+
+def _steps(parts: list[Part], scale: Scale, place: Place) -> Iterator[Step]:
+    for part in parts:
+        for words in part.commands:
+            yield Step("show", words)
+        measures = part.at(scale)
+        if any(isinstance(m, View) and m.drawn for m in measures) and place.video is None:
+            clip = place.out / "drawn"
+            yield Step("picture", ("demo", "--out", str(clip)), clip / "demo.mp4")
+        for line in part.lines:
+            training = line.at(scale)
+            if training is not None and measures:
+                yield _train(training, measures[0].data, place)
+                for measure in measures:
+                    yield _measure(line, training, measure, place)
+
+
+def _train(training: Training, data: str | None, place: Place) -> Step:
+    run = place.out / "runs" / training.run
+    words = ("train", training.preset, *training.changes, *_root(data, place), *place.train)
+    return Step("train", (*words, "--resume", "--out", str(run)), run)
+
+
+def _measure(line: Line, training: Training, measure: Measure | View, place: Place) -> Step:
+    run = place.out / "runs" / training.run
+    model = run if training.stage is None else run / "stages" / training.stage
+    called = [training.run, *([training.stage] if training.stage else [])]
+    if isinstance(measure, View):
+        out = place.out / "pictures" / "-".join([*called, measure.words[0]])
+        video = place.video or (place.out / "drawn" / "demo.mp4" if measure.drawn else "VIDEO")
+        filled = (w.format(model=model, video=video, out=out) for w in measure.words)
+        return Step("picture", tuple(filled), out.with_name(out.name + measure.suffix))
+    called += [_slug(measure.protocol), measure.name, line.name]
+    out = place.out / "results" / "-".join(part for part in called if part)
+    root, options = _root(measure.data, place), (*measure.options, *line.options)
+    words = ("evaluate", str(model), "--protocol", measure.protocol, *root, *options)
+    return Step("evaluate", (*words, *place.evaluate, "--out", str(out)), out)
+
+
+def _root(data: str | None, place: Place) -> tuple[str, ...]:
+    if data is None:
+        return ()
+    return ("--data.root", str(place.roots.get(data, data.upper())))
+
+
+def _notes(entry: Entry, parts: list[Part], scale: Scale) -> Iterator[str]:
+    if entry.note:
+        yield entry.note
+    measures = (m for part in parts for m in part.at(scale) if isinstance(m, Measure))
+    protocols = dict.fromkeys(measure.protocol for measure in measures)
+    if protocols:
+        from framecast import listing
+
+        known = listing.protocols()
+        yield from (f"protocol {name}: {known[name]}" for name in protocols)
+
+
+def _unmade(paper: str, entry: Entry, parts: list[Part], scale: Scale) -> Iterator[str]:
+    """Lines without a model at a scale, and published ones without any."""
+    tables = {t.part: t for t in published.tables(paper) if t.name == entry.name}
+    for part in parts:
+        before = f"{part.title}: " if part.title else ""
+        made = {line.method for line in part.lines}
+        for line in part.lines:
+            if line.at(scale) is None:
+                yield f"{before}{line.method}: no preset at the scale {scale}"
+        if part.key is not None:
+            others = [row.method for row in tables[part.key].rows if row.method not in made]
+            if others:
+                yield f"{before}published figures alone of {', '.join(others)}"
+
+
+def _slug(text: str) -> str:
+    return "-".join(re.split("[@:+/]", text))
+
+
+def _number(name: str) -> str:
+    return re.sub(r"(\d+)$", r" \1", name).capitalize()
