@@ -138,3 +138,24 @@ class TestConvert:
         ran = cli("weights", "convert", "w.pth", "--sha256", "0" * 64)
         assert (ran.code, "not opened" in ran.err) == (2, True)
         assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_one_preset_in_detail(cli, tmp_path) -> None:
+    found = cli("presets", "convlstm/tiny", "--figure", str(tmp_path / "parts.svg"), "--json").json
+    experiment = registry.find("presets", "convlstm/tiny")()
+    assert found["context"] == experiment.context
+    assert found["stages"]["main"]["steps"] == experiment.stages["main"].steps
+    sizes = [part["parameters"] for part in found["parts"].values()]
+    assert sum(sizes) == experiment.model.build().parameter_count()
+    first, *_, last = found["parts"]
+    assert ["frames", first] in found["arrows"]
+    assert [last, "loss: main"] in found["arrows"]
+    drawn = (tmp_path / "parts.svg").read_text(encoding="utf-8")
+    assert all(name in drawn for name in found["parts"])
+    assert first in cli("presets", "convlstm/tiny").out
+
+
+def test_a_figure_is_of_one_preset(cli) -> None:
+    ran = cli("presets", "--figure", "a.png")
+    assert ran.code == 2
+    assert "give its name" in ran.err
