@@ -16,10 +16,17 @@ from framecast.layers.codebooks import initialise
 from framecast.model import Model, ModelConfig, load
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.models.copy_last import CopyLastConfig
+from framecast.models.e3d_lstm import E3DLSTMConfig
+from framecast.models.e3d_lstm import TrainingConfig as E3DTraining
 from framecast.models.haf_svg.coders import CoderConfig
 from framecast.models.haf_svg.latents import LatentConfig
 from framecast.models.haf_svg.model import HAFSVG, HAFSVGConfig
 from framecast.models.haf_svg.stages import TrainingConfig as HafTraining
+from framecast.models.patch_stack import PatchStack
+from framecast.models.predrnn import PredRNNConfig
+from framecast.models.predrnn import TrainingConfig as PredRNNTraining
+from framecast.models.predrnn_pp import PredRNNPPConfig
+from framecast.models.predrnn_pp import TrainingConfig as PredRNNPPTraining
 from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
@@ -84,6 +91,12 @@ def stir(model: STIP) -> None:
     torch.nn.init.normal_(model.network.output.weight, std=0.1)
 
 
+def speak(model: PatchStack) -> None:
+    """Let a residual stack change its frames, as it does not before training."""
+    for parameter in model.output.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+
+
 SMALL_CODER = CoderConfig(size=16, width=3, features=6)
 SMALL_SVG = HAFSVGConfig(SMALL_CODER, LatentConfig(size=4, hidden=5), hidden=5)
 
@@ -123,6 +136,8 @@ def stack(unit: str) -> UnitStackConfig:
     return UnitStackConfig(unit=unit, channels=1, patch=2, levels=1, layers=2, hidden=4, kernel=3)
 
 
+TINY = {"patch": 2, "layers": 3, "hidden": 3, "kernel": 3}
+
 CASES = {
     "copy-last": Case(CopyLastConfig(), channels=3),
     "convlstm": Case(
@@ -143,6 +158,38 @@ CASES = {
             output="sigmoid",
         ),
         stages=(TrainingConfig(steps=1, loss="bce"),),
+    ),
+    "convlstm, recomputed, reverse": Case(
+        ConvLSTMConfig(hidden=(4, 3), kernel=3, patch=2),
+        stages=(TrainingConfig(steps=1, recompute=True, context_forcing=constant(0.5)),),
+    ),
+    "predrnn": Case(
+        PredRNNConfig(**TINY),
+        stages=(
+            PredRNNTraining(steps=1),
+            PredRNNTraining(steps=1, context_forcing=constant(0.5), recompute=True),
+        ),
+    ),
+    "predrnn, for one size": Case(
+        PredRNNConfig(**TINY, channels=3, norm="layer", size=(8, 8), bias=True),
+        stages=(PredRNNTraining(steps=1, teacher_forcing=constant(0.5), loss="l1+mse"),),
+        channels=3,
+    ),
+    "predrnn-pp": Case(PredRNNPPConfig(**TINY), stages=(PredRNNPPTraining(steps=1),)),
+    "predrnn-pp, residual": Case(
+        PredRNNPPConfig(**TINY, channels=3, norm="group", bias=True, residual=True),
+        stages=(PredRNNPPTraining(steps=1, recompute=True),),
+        channels=3,
+        prepare=speak,
+    ),
+    "e3d-lstm": Case(E3DLSTMConfig(**TINY), stages=(E3DTraining(steps=1),)),
+    "e3d-lstm, as published for one size": Case(
+        E3DLSTMConfig(**TINY, reference=True, recall_norm="layer", size=(8, 8)),
+        stages=(E3DTraining(steps=1, loss="l1+mse", recompute=True),),
+    ),
+    "e3d-lstm, windows of three, all recalled": Case(
+        E3DLSTMConfig(**TINY, window=3, depth=3, history=None, norm="group", bias=True),
+        stages=(E3DTraining(steps=1, context_forcing=constant(0.5)),),
     ),
     "s-hr-vqvae": Case(
         SMALL_SHR,

@@ -27,7 +27,7 @@ class E3DLSTMState(NamedTuple):
 class E3DLSTMUnit(Unit[E3DLSTMState]):
     """One E3D-LSTM layer, on maps `b c d h w` of d frames; maps `b c h w` are taken for d = 1.
 
-    With X the features, M from the unit below and W convolutions of (3, kernel, kernel),
+    With X the features, M from the unit below and W convolutions of (depth, kernel, kernel),
 
         I, R = σ(W[X, H]), G = tanh(W[X, H])
         C' = I·G + LayerNorm(C + RECALL(R, past)), RECALL(R, P) = softmax(R Pᵀ) P
@@ -41,7 +41,8 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
     The authors' program, and those that follow it, give the M that they took to the next unit
     instead of M', so that it stays zero for ever: its authors call it a fault of the published
     program, which their experiments did not have. Here M' goes on. The program also keeps
-    tanh(W M) of M, which makes 17 convolutions, and has a tanh within O; here it is the paper.
+    tanh(W M) of M, which makes 17 convolutions, and has a tanh within O: `reference` is these two,
+    otherwise it is the paper.
 
     These are 16 products of a map and the 1×1×1 of two: 18.78M weights (M = 2^20) at 128 channels
     and kernel 5. Table VII of STIP has 18.80M, one 1×1 more; no source says where. `residual`, the
@@ -61,9 +62,12 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         hidden: int,
         kernel: int = 5,
         *,
+        depth: int = 3,
         history: int | None = 5,
+        reference: bool = False,
         residual: bool = False,
         norm: Norm = "none",
+        recall_norm: Norm | None = None,
         size: tuple[int, ...] | None = None,
         bias: bool = False,
         forget_bias: float = 1.0,
@@ -73,12 +77,16 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         Args:
             inputs: Channels of the features.
             hidden: Channels of the hidden state and both memories.
-            kernel: Height and width of the convolutions, odd; their depth is 3.
+            kernel: Height and width of the convolutions, odd.
+            depth: Their depth. An even one reaches one frame farther on than back.
             history: τ, how many past memories are recalled, at least 1; None for all, as in the
                 authors' program: then the state grows with every frame.
+            reference: Whether tanh(W M) is kept in M' instead of M, and O is σ(tanh(·)), as in the
+                authors' program.
             residual: Whether a 1×1×1 convolution of the features is added to the output.
-            norm: Normalisation of the products of X, H and M, and the weights of the LayerNorm.
-            size: (h, w) or (d, h, w) of the maps, for `norm="layer"`.
+            norm: Normalisation of the products of X, H and M.
+            recall_norm: The weights of the LayerNorm; None for those of `norm`.
+            size: (h, w) or (d, h, w) of the maps, where there are norms `layer`.
             bias: Whether the convolutions have a bias.
             forget_bias: Constant added to F'.
 
@@ -89,25 +97,27 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         if history is not None and history < 1:
             raise ConfigError(f"one memory at least is recalled, not {history}; None recalls all")
         self.hidden, self.history, self.forget_bias = hidden, history, forget_bias
+        self.reference = reference
         volume = (1, *size) if size is not None and len(size) == 2 else size
 
         def gates(channels: int, count: int) -> nn.Sequential:
             outputs = count * hidden
             return nn.Sequential(
-                Volumes(channels, outputs, (3, kernel, kernel), bias),
+                Volumes(channels, outputs, (depth, kernel, kernel), bias),
                 normalise(norm, outputs, volume),
             )
 
         self.from_features = gates(inputs, 7)
         self.from_hidden = gates(hidden, 4)
-        self.from_memory = gates(hidden, 3)
-        self.from_new = Volumes(2 * hidden, hidden, (3, kernel, kernel), bias)
+        self.from_memory = gates(hidden, 4 if reference else 3)
+        self.from_new = Volumes(2 * hidden, hidden, (depth, kernel, kernel), bias)
         self.merge = Volumes(2 * hidden, hidden, (1, 1, 1), bias)
         self.residual = Volumes(inputs, hidden, (1, 1, 1), bias) if residual else None
+        weighed = norm if recall_norm is None else recall_norm
         self.recalled = (
             nn.GroupNorm(1, hidden, affine=False)
-            if norm == "none"
-            else normalise(norm, hidden, volume)
+            if weighed == "none"
+            else normalise(weighed, hidden, volume)
         )
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> E3DLSTMState:
@@ -128,9 +138,10 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         of_features = self.from_features(x).split((3 * self.hidden,) * 2 + (self.hidden,), 1)
         of_hidden = self.from_hidden(state.hidden).split((3 * self.hidden, self.hidden), 1)
         cell = self._temporal(of_features[0] + of_hidden[0], state)
-        new = self._spatial(of_features[1] + self.from_memory(old), old)
+        new = self._spatial(of_features[1], old)
         both = torch.cat([cell, new], 1)
-        leave = torch.sigmoid(of_features[2] + of_hidden[1] + self.from_new(both))
+        leave = of_features[2] + of_hidden[1] + self.from_new(both)
+        leave = torch.sigmoid(leave.tanh() if self.reference else leave)
         hidden = leave * torch.tanh(self.merge(both))
         if self.residual is not None:
             hidden = hidden + self.residual(x)
@@ -145,9 +156,11 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         return torch.sigmoid(enter) * torch.tanh(new) + self.recalled(state.cell + found)
 
     def _spatial(self, drive: Tensor, memory: Tensor) -> Tensor:
-        """M' of the sums of the products of its three gates."""
-        enter, forget, new = drive.chunk(3, 1)
-        kept = torch.sigmoid(forget + self.forget_bias) * memory
+        """M' of the products of the features for its three gates."""
+        of_memory = self.from_memory(memory)
+        enter, forget, new = (drive + of_memory[:, : 3 * self.hidden]).chunk(3, 1)
+        old = of_memory[:, 3 * self.hidden :].tanh() if self.reference else memory
+        kept = torch.sigmoid(forget + self.forget_bias) * old
         return torch.sigmoid(enter) * torch.tanh(new) + kept
 
     def _remember(self, past: Tensor, new: Tensor) -> Tensor:
@@ -158,7 +171,10 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
 
 
 class Volumes(nn.Conv3d):
-    """A convolution that keeps depth and size; on a single frame it is of two dimensions."""
+    """A convolution that keeps depth and size, without products with frames that are not there.
+
+    It is one of two dimensions for every frame of the kernel, of all frames that this one meets.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int, int], bias: bool) -> None:
         """Make it.
@@ -166,21 +182,30 @@ class Volumes(nn.Conv3d):
         Args:
             inputs: Channels in.
             outputs: Channels out.
-            kernel: Depth, height and width, odd.
+            kernel: Depth, height and width; the last two odd.
             bias: Whether it has a bias.
         """
-        depth, height, width = kernel
-        super().__init__(
-            inputs, outputs, kernel, padding=(depth // 2, height // 2, width // 2), bias=bias
-        )
+        super().__init__(inputs, outputs, kernel, bias=bias)
 
     def forward(self, input: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b k d h w"]:  # noqa: A002
-        """Convolve; before and behind a single frame there are only zeros to multiply with."""
-        if input.shape[2] > 1:
-            return super().forward(input)
-        weight = self.weight[:, :, self.kernel_size[0] // 2]
+        """Convolve; before the first frame and behind the last one there would be zeros."""
+        depth, total = input.shape[2], None
+        for ahead, weight in enumerate(self.weight.unbind(2), -((self.kernel_size[0] - 1) // 2)):
+            if abs(ahead) < depth:
+                made = self._frames(input[:, :, max(0, ahead) : depth + min(0, ahead)], weight)
+                made = functional.pad(made, (0, 0) * 2 + (max(0, -ahead), max(0, ahead)))
+                total = made if total is None else total + made
+        assert total is not None
+        return total if self.bias is None else total + self.bias[:, None, None, None]
+
+    def _frames(self, maps: Tensor, weight: Tensor) -> Tensor:
+        """Each frame by itself."""
         pad = (self.kernel_size[1] // 2, self.kernel_size[2] // 2)
-        return functional.conv2d(input.squeeze(2), weight, self.bias, padding=pad).unsqueeze(2)
+        if maps.shape[2] == 1:
+            return functional.conv2d(maps.squeeze(2), weight, padding=pad).unsqueeze(2)
+        flat = maps.transpose(1, 2).flatten(0, 1)
+        made = functional.conv2d(flat, weight, padding=pad)
+        return made.unflatten(0, (len(maps), -1)).transpose(1, 2)
 
 
 def recollect(

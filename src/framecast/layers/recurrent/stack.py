@@ -21,7 +21,7 @@ class StackState:
 
 
 class Stack(nn.Module):
-    """Units of one kind, from features to features of the same shape.
+    """Units on top of one another, from features to the top one's maps of the same size.
 
     Every unit takes the output of the one below. A memory goes from unit to unit, and from the top
     one to the bottom one at the next frame. Units that descend then map down again, each updating
@@ -41,21 +41,22 @@ class Stack(nn.Module):
         """Keep the units.
 
         Args:
-            units: From the bottom up, all of as many channels as they take.
-            between: Normalisation of what each unit takes from below.
+            units: From the bottom up, each of as many channels as the one above takes.
+            between: Normalisation of what each unit takes from below, which then has as many
+                channels as the unit.
             size: (h, w) of the maps, for `between="layer"`.
         """
         super().__init__()
         self.units = Layers[Unit[Any]](units)
         self.norms = Layers[nn.Module](norm(between, unit.hidden, size) for unit in self.units)
 
-    def initial(self, features: Float[Tensor, "b c h w"]) -> StackState:
+    def initial(self, features: Float[Tensor, "b c *d h w"]) -> StackState:
         """The state before the first frame."""
         return StackState(tuple(unit.initial(features) for unit in self.units), None)
 
     def forward(
-        self, features: Float[Tensor, "b c h w"], state: StackState
-    ) -> tuple[Float[Tensor, "b c h w"], StackState]:
+        self, features: Float[Tensor, "b c *d h w"], state: StackState
+    ) -> tuple[Float[Tensor, "b k *d h w"], StackState]:
         """One frame: its output, and the new state."""
         levels, states, memory = [features], [], state.memory
         for unit, normed, old in zip(self.units, self.norms, state.units, strict=True):
