@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "demo": "predict a made-up video of moving digits; needs no data",
     "train": "train the model of a preset",
     "evaluate": "measure a model under a protocol",
+    "compare": "put results of several models beside each other, as a page",
     "reproduce": "make a table or figure of the papers again",
     "detect": "count the objects a detector finds in predicted frames",
     "encode": "turn a video into a file of tokens",

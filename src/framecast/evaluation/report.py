@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from framecast.config import from_json
 from framecast.evaluation.corruption import Corruption
-from framecast.evaluation.result import CodecInfo, Interval, Result, Row
+from framecast.evaluation.result import CodecInfo, Interval, MetricInfo, Result, Row
 
 Published = Mapping[str, Mapping[str, float]]
 """Figures of papers: by name of the line, then by metric."""
@@ -34,7 +34,7 @@ def table(result: Result, published: Published | None = None) -> Table:
         of single frames where the protocol reports some. ↑ and ↓ say which direction is better.
     """
     keys = list(result.metrics)
-    names = tuple(_heading(result, key) for key in keys)
+    names = tuple(heading(result.metrics[key]) for key in keys)
     rows = [cells for row in result.rows for cells in _lines(result, row, keys)]
     for name, figures in (published or {}).items():
         known = (f"{figures[key]:.4g}" if key in figures else "–" for key in keys)
@@ -48,30 +48,31 @@ def markdown(result: Result, published: Published | None = None) -> str:
     """The table as Markdown, with its title above and its notes below."""
     found = table(result, published)
     lines = [found.columns, ("---",) * len(found.columns), *found.rows]
-    body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    body = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
     notes = [f"- {note}" for note in found.notes]
     return "\n".join([f"### {found.title}", "", *body, "", *notes]) + "\n"
 
 
 def _lines(result: Result, row: Row, keys: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """The means of a row, and below them the frames that its protocol reports by themselves."""
-    yield row.name, *(_cell(row.values.get(key), row.folds.get(key)) for key in keys)
+    yield row.name, *(cell(row.values.get(key), row.folds.get(key)) for key in keys)
     unscored = result.protocol["context"] if result.predicted else 0
     for frame in result.protocol.get("report_frames", ()):
         at = frame - unscored - 1
         scored = {key: curve[at] for key, curve in row.curves.items() if 0 <= at < len(curve)}
         if scored:
-            yield f"{row.name}, t = {frame}", *(_cell(scored.get(key)) for key in keys)
+            yield f"{row.name}, t = {frame}", *(cell(scored.get(key)) for key in keys)
 
 
-def _heading(result: Result, key: str) -> str:
-    info = result.metrics[key]
+def heading(info: MetricInfo) -> str:
+    """A metric with its unit, and an arrow to where it is better."""
     arrow = {True: " ↑", False: " ↓", None: ""}[info.higher_is_better]
     unit = f", {info.unit}" if info.unit else ""
     return f"{info.label}{unit}{arrow}"
 
 
-def _cell(value: Interval | None, folds: Sequence[float] | None = None) -> str:
+def cell(value: Interval | None, folds: Sequence[float] | None = None) -> str:
+    """A mean with the half-width of its interval, or with the folds that it is the mean of."""
     if value is None:
         return "–"
     if value.mean is not None and folds:
@@ -81,11 +82,11 @@ def _cell(value: Interval | None, folds: Sequence[float] | None = None) -> str:
     if value.low is None or value.high is None:
         return f"{value.mean:.4g}"
     half = (value.high - value.low) / 2
-    digits = _decimals(value.mean)
+    digits = decimals(value.mean)
     return f"{value.mean:.{digits}f} ±{half:.{digits}f}"
 
 
-def _decimals(value: float) -> int:
+def decimals(value: float) -> int:
     """Digits after the point that make four significant ones, three at least below 1."""
     whole = len(str(int(abs(value))))
     return max(0, 4 - whole) if abs(value) >= 1 else 4
@@ -93,7 +94,7 @@ def _decimals(value: float) -> int:
 
 def _notes(result: Result) -> list[str]:
     notes = [
-        f"metric set {result.protocol['metrics']}; {_how(result)}; ± is half of a 95 % interval"
+        f"metric set {result.protocol['metrics']}; {how(result)}; ± is half of a 95 % interval"
     ]
     if found := result.protocol.get("corruption"):
         what = "observed frames" if result.predicted else "encoded frames"
@@ -113,7 +114,8 @@ def _notes(result: Result) -> list[str]:
     return notes + [f"data: {note}" for note in result.data.notes]
 
 
-def _how(result: Result) -> str:
+def how(result: Result) -> str:
+    """How the samples of a sequence become one figure."""
     if not result.predicted:
         return "context and horizon, encoded and decoded"
     samples = result.protocol["samples"]

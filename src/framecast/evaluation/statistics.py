@@ -212,8 +212,8 @@ def bootstrap(
     above, tied = np.count_nonzero(means > 0, axis=0), np.count_nonzero(means == 0, axis=0)
     shares = (above + 0.5 * tied) / resamples
     return [
-        Comparison(*map(float, found), len(exact), resamples)
-        for found in zip(exact.mean(0), lows, highs, shares, strict=True)
+        Comparison(float(mean), float(low), float(high), float(share), len(exact), resamples)
+        for mean, low, high, share in zip(exact.mean(0), lows, highs, shares, strict=True)
     ]
 
 

@@ -1,0 +1,220 @@
+"""Charts as SVG: curves with bands, and points with intervals over a logarithmic axis.
+
+Colours are classes (`c0`, `c1` …, `base` for baselines) that the page's style sheet gives, so that
+charts follow a light or a dark page.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from framecast.evaluation.comparison.markup import tag
+
+WIDTH, HEIGHT = 460, 270
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 40
+FEW = 40
+"""Most points that are drawn on a curve."""
+APART = 15
+"""Least distance between labels below each other, in pixels."""
+ROOM = 44
+"""Least distance between ticks beside each other, in pixels."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value with its interval, if there is one."""
+
+    x: float
+    y: float | None  # None for a gap
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one name."""
+
+    name: str
+    colour: str  # class of its colour
+    points: Sequence[Point]
+
+    @property
+    def known(self) -> list[Point]:
+        """The points that have a value."""
+        return [point for point in self.points if point.y is not None]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """From values to pixels."""
+
+    low: float
+    high: float
+    start: float  # pixel of `low`
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high, at = ((math.log10(v) if self.log else v) for v in (self.low, self.high, value))
+        return round(self.start + (at - low) / ((high - low) or 1) * (self.end - self.start), 1)
+
+
+def curves(series: Sequence[Series], label: str, xlabel: str) -> Element | None:
+    """Lines with bands over whole numbers; None where nothing has a value.
+
+    Args:
+        series: One curve each.
+        label: What the chart shows, for those who cannot see it.
+        xlabel: Below the horizontal axis.
+    """
+    points = [point for each in series for point in each.known]
+    if not points:
+        return None
+    first, last = min(p.x for p in points), max(p.x for p in points)
+    levels, y = _vertical(points)
+    x = _Axis(first, last if last > first else first + 1, LEFT + 8, WIDTH - RIGHT - 8)
+    whole = [tick for tick in ticks(first, last, 8) if tick == int(tick) and first <= tick <= last]
+    marks = sorted({first, *[tick for tick in whole if tick - first >= (last - first) / 12]})
+    parts = [*_grid(y, levels), *_below(x, marks, xlabel)]
+    for each in series:
+        parts += _curve(each, x, y)
+    return _svg(label, parts)
+
+
+def scatter(series: Sequence[Series], label: str, xlabel: str) -> Element | None:
+    """Named points with intervals over a logarithmic axis; None where nothing has a value."""
+    points = [point for each in series for point in each.known]
+    if not points:
+        return None
+    levels, y = _vertical(points)
+    low, high = min(p.x for p in points), max(p.x for p in points)
+    x = _Axis(low / 1.6, high * 1.6, LEFT, WIDTH - RIGHT, log=True)
+    parts = [*_grid(y, levels), *_below(x, _decades(x), xlabel)]
+    places = []
+    for each in series:
+        for point in each.known:
+            parts += _dot(each, point, x, y)
+            places.append((y(_value(point)), x(point.x), each))
+    return _svg(label, parts + list(_labels(places)))
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers from at most `low` to at least `high`, 1, 2 or 5 of a power of ten apart."""
+    span = (high - low) or abs(high) or 1.0
+    step = 10 ** math.floor(math.log10(span / most))
+    step = next(step * factor for factor in (1, 2, 5, 10) if span / (step * factor) <= most)
+    start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(number * step, 12) for number in range(start, max(end, start + 1) + 1)]
+
+
+def number(value: float) -> str:
+    """A tick's value, as short as it can be."""
+    for size, mark in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 10_000 and abs(value) >= size:
+            return f"{value / size:g}{mark}"
+    return f"{value:g}".replace("-", "−")
+
+
+# ---- parts
+
+
+def _svg(label: str, parts: Sequence[Element]) -> Element:
+    return tag(
+        "svg",
+        tag("title", label),
+        parts,
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        class_="chart",
+    )
+
+
+def _vertical(points: Sequence[Point]) -> tuple[list[float], _Axis]:
+    """Round values that hold all points and their intervals, and the axis from first to last."""
+    values = [v for p in points for v in (p.y, p.low, p.high) if v is not None]
+    marks = ticks(min(values), max(values), 5)
+    return marks, _Axis(marks[0], marks[-1], HEIGHT - BOTTOM, TOP)
+
+
+def _grid(y: _Axis, levels: Sequence[float]) -> Iterator[Element]:
+    for value in levels:
+        place = y(value)
+        yield tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=place, y2=place, class_="grid")
+        yield tag("text", number(value), x=LEFT - 8, y=place + 4, class_="tick end")
+
+
+def _below(x: _Axis, marks: Sequence[float], label: str) -> Iterator[Element]:
+    for value in marks:
+        place = x(value)
+        yield tag("text", number(value), x=place, y=HEIGHT - BOTTOM + 17, class_="tick middle")
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    yield tag("text", label, x=middle, y=HEIGHT - 6, class_="axis middle")
+
+
+def _curve(series: Series, x: _Axis, y: _Axis) -> Iterator[Element]:
+    for run in _runs(series.points):
+        bounded = [point for point in run if point.low is not None and point.high is not None]
+        upper = [f"{x(p.x)},{y(p.high)}" for p in bounded if p.high is not None]
+        lower = [f"{x(p.x)},{y(p.low)}" for p in reversed(bounded) if p.low is not None]
+        if len(bounded) > 1:
+            yield tag("polygon", points=" ".join(upper + lower), class_=f"band {series.colour}")
+        line = " ".join(f"{x(p.x)},{y(_value(p))}" for p in run)
+        yield tag("polyline", points=line, class_=f"line {series.colour}")
+    few = len(series.points) <= FEW
+    for point in series.known if few else ():
+        words = f"{series.name}, {number(point.x)}: {_value(point):.4g}"
+        place = {"cx": x(point.x), "cy": y(_value(point)), "r": 2.5}
+        yield tag("circle", tag("title", words), **place, class_=f"dot {series.colour}")
+
+
+def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Points without gaps between them."""
+    run: list[Point] = []
+    for point in points:
+        if point.y is None:
+            if run:
+                yield run
+            run = []
+        else:
+            run.append(point)
+    if run:
+        yield run
+
+
+def _dot(series: Series, point: Point, x: _Axis, y: _Axis) -> Iterator[Element]:
+    across = x(point.x)
+    if point.low is not None and point.high is not None:
+        ends = {"y1": y(point.low), "y2": y(point.high)}
+        yield tag("line", x1=across, x2=across, **ends, class_=f"bar {series.colour}")
+    words = f"{series.name}: {_value(point):.4g} at {number(point.x)}"
+    place = {"cx": across, "cy": y(_value(point)), "r": 5.5}
+    yield tag("circle", tag("title", words), **place, class_=f"dot {series.colour}")
+
+
+def _labels(places: Sequence[tuple[float, float, Series]]) -> Iterator[Element]:
+    """Names beside their points, pushed down where they would cover each other."""
+    last = -math.inf
+    for down, across, series in sorted(places, key=lambda place: place[:2]):
+        last = max(down, last + APART)
+        left = across > (LEFT + WIDTH) / 2
+        look = {"x": across + (-10 if left else 10), "y": round(last + 4, 1)}
+        yield tag("text", series.name, **look, class_=f"name {'end' if left else ''}")
+
+
+def _decades(x: _Axis) -> list[float]:
+    """Powers of ten, and multiples of them where there are few, as far as they have room."""
+    powers = range(math.floor(math.log10(x.low)), math.ceil(math.log10(x.high)) + 1)
+    found: list[float] = []
+    for factors in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
+        marks = [f * 10.0**p for p in powers for f in factors if x.low <= f * 10.0**p <= x.high]
+        if len(found) >= 3 or any(x(b) - x(a) < ROOM for a, b in itertools.pairwise(marks)):
+            break
+        found = marks
+    return found
+
+
+def _value(point: Point) -> float:
+    assert point.y is not None  # only points with a value are drawn
+    return point.y

@@ -1,0 +1,84 @@
+"""Films of the same sequences from several results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from framecast.errors import FolderError
+from framecast.evaluation import films
+from framecast.evaluation.comparison.loading import Entry
+from framecast.evaluation.result import FilmInfo
+from framecast.evaluation.results_folder import FILMS
+from framecast.pictures import spread
+
+SEQUENCES, FRAMES = 4, 10
+"""Most sequences and frames of strips."""
+ACROSS = 128
+"""Most pixels across a frame of a strip."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Some frames of a sequence below each other, each row as one picture."""
+
+    name: str  # of the sequence
+    observed: bool  # whether the first column is the last observed frame, in the truth alone
+    numbers: tuple[int, ...]  # predicted frames of the columns, from 1
+    truth: Image.Image
+    rows: tuple[tuple[str, Image.Image], ...]  # by model
+
+
+def shared(entries: Sequence[Entry]) -> list[FilmInfo]:
+    """Sequences of which all of the results have films."""
+    if not entries:
+        return []
+    others = [{info.sequence for info in entry.result.films} for entry in entries[1:]]
+    return [
+        info for info in entries[0].result.films if all(info.sequence in each for each in others)
+    ]
+
+
+def film(entry: Entry, info: FilmInfo, row: str) -> UInt8[np.ndarray, "t h w c"]:
+    """The frames of a film of a result.
+
+    Raises:
+        FolderError: if they are damaged, or not those of the sequence that `info` is of.
+    """
+    own = next(each for each in entry.result.films if each.sequence == info.sequence)
+    if (own.context, own.frames, own.size) != (info.context, info.frames, info.size):
+        raise FolderError(f"{entry.folder} has films of another form; evaluate again")
+    folder = entry.folder if entry.folder.is_dir() else entry.folder.parent
+    return films.read(folder / FILMS, own, row)
+
+
+def strips(entries: Sequence[Entry]) -> list[Strip]:
+    """A few sequences, spread over those that all results with films share.
+
+    Raises:
+        FolderError: if a film is damaged.
+    """
+    filmed = [entry for entry in entries if entry.result.films]
+    infos = shared(filmed)
+    return [_strip(filmed, infos[place]) for place in spread(len(infos), SEQUENCES) if infos]
+
+
+def _strip(entries: Sequence[Entry], info: FilmInfo) -> Strip:
+    shown = spread(info.frames, FRAMES)
+    truth = film(entries[0], info, films.TRUTH)
+    future = [info.context + number for number in shown]
+    before = [info.context - 1] if info.context else []
+    rows = tuple((e.label, _picture(film(e, info, films.MODEL)[shown])) for e in entries)
+    numbers = tuple(number + 1 for number in shown)
+    return Strip(info.name, bool(before), numbers, _picture(truth[before + future]), rows)
+
+
+def _picture(frames: UInt8[np.ndarray, "t h w c"]) -> Image.Image:
+    height, width = frames.shape[1:3]
+    image = films.joined(frames)
+    if width <= ACROSS:
+        return image
+    size = (ACROSS * len(frames), max(1, round(height * ACROSS / width)))
+    return image.resize(size, Image.Resampling.LANCZOS)

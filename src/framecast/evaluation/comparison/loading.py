@@ -1,0 +1,165 @@
+"""Result folders, each under a name that tells its model from the others'."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from framecast.digest import of_json
+from framecast.errors import FolderError
+from framecast.evaluation import results_folder
+from framecast.evaluation.result import Result
+
+SAME_FOLDER = "give it once"
+OWN_NAMES = "call one of them otherwise, NAME=FOLDER"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result folder."""
+
+    label: str  # of its model, the same in all of its results
+    folder: Path
+    result: Result
+    scores: Mapping[str, np.ndarray]  # by ROW/METRIC, one number per sequence
+
+    @property
+    def model(self) -> str:
+        """Tells a model and how it predicts from all others."""
+        return _identity(self.result)
+
+
+def load(places: Sequence[tuple[str | None, Path]]) -> list[Entry]:
+    """Read result folders and name their models.
+
+    A model is called by its type. Where several of a type are compared, what tells them apart
+    follows: their options or seeds, or else what the command line called them, or their folders'
+    names.
+
+    Args:
+        places: Folders, each with a name for its model or None; a name holds for all results of
+            the model.
+
+    Raises:
+        FolderError: if a folder holds no result, or two cannot be told apart: the same model under
+            the same protocol twice, or different ones under one name.
+    """
+    found = [(name, folder, results_folder.read(folder)) for name, folder in places]
+    _refuse_repeated([(folder, result) for _, folder, result in found])
+    labels = _labels(found)
+    entries = [
+        Entry(labels[_identity(result)], folder, result, _scores(folder))
+        for _, folder, result in found
+    ]
+    _refuse_shared_names(entries)
+    return entries
+
+
+def place(text: str) -> tuple[str | None, Path]:
+    """`FOLDER`, or `NAME=FOLDER`; a folder that exists is taken as it is, whatever its name."""
+    name, equals, folder = text.partition("=")
+    if Path(text).exists() or not equals or not name.strip():
+        return None, Path(text)
+    return name.strip(), Path(folder)
+
+
+def comparable(result: Result) -> tuple[str, str, int]:
+    """Results with equal values were scored alike on the same sequences."""
+    return result.protocol_hash, result.data.fingerprint, result.data.sequences
+
+
+def _scores(folder: Path) -> dict[str, np.ndarray]:
+    return results_folder.read_scores(folder if folder.is_dir() else folder.parent)
+
+
+def _identity(result: Result) -> str:
+    model = result.model
+    return of_json([model.kind, model.fingerprint, model.options, result.run.seed])
+
+
+def _refuse_repeated(found: Sequence[tuple[Path, Result]]) -> None:
+    known: dict[tuple[object, ...], Path] = {}
+    for folder, result in found:
+        key = (_identity(result), *comparable(result))
+        if key in known:
+            other = known[key]
+            same = other.resolve() == folder.resolve()
+            raise FolderError(
+                f"{folder} is given twice; {SAME_FOLDER}"
+                if same
+                else f"{other} and {folder} hold the same model ({result.model.kind}) under the "
+                f"same protocol ({result.name}); leave one of them out"
+            )
+        known[key] = folder
+
+
+def _refuse_shared_names(entries: Sequence[Entry]) -> None:
+    known: dict[str, Entry] = {}
+    for entry in entries:
+        other = known.setdefault(entry.label, entry)
+        if other.model != entry.model:
+            raise FolderError(
+                f"{other.folder} and {entry.folder} hold different models, both called "
+                f"{entry.label!r}; {OWN_NAMES}"
+            )
+
+
+def _labels(found: Sequence[tuple[str | None, Path, Result]]) -> dict[str, str]:
+    """Names by identity."""
+    given = {_identity(result): name for name, _, result in found if name is not None}
+    unnamed = {
+        _identity(result): (folder, result)
+        for _, folder, result in reversed(found)
+        if _identity(result) not in given
+    }
+    kinds: dict[str, list[str]] = {}
+    for identity, (_, result) in reversed(unnamed.items()):
+        kinds.setdefault(result.model.kind, []).append(identity)
+    labels = dict(given)
+    for kind, identities in kinds.items():
+        if len(identities) == 1:
+            labels[identities[0]] = kind
+            continue
+        endings = _endings([unnamed[identity] for identity in identities])
+        labels |= {
+            identity: f"{kind} ({ending})"
+            for identity, ending in zip(identities, endings, strict=True)
+        }
+    return labels
+
+
+def _endings(models: Sequence[tuple[Path, Result]]) -> list[str]:
+    """What tells models of one type apart, as short as it can be."""
+    results = [result for _, result in models]
+    one = len({result.model.fingerprint for result in results}) == 1
+    choices = [_choices(result) for result in results]
+    if one and _distinct(choices):
+        varied = [key for key in choices[0] if len({each.get(key) for each in choices}) > 1]
+        return [", ".join(f"{key} {each.get(key)}" for key in varied) for each in choices]
+    called = [_called(result) for result in results]
+    folders = [folder.resolve() for folder, _ in models]
+    for paths in (called if all(called) else [], folders):
+        longest = max((len(path.parts) for path in paths if path), default=0)
+        for depth in range(1, longest + 1):
+            tails = ["/".join(path.parts[-depth:]) for path in paths if path]
+            if _distinct(tails):
+                return tails
+    return [str(folder) for folder in folders]
+
+
+def _called(result: Result) -> Path | None:
+    """The model as the command line named it: `framecast evaluate MODEL …`."""
+    words = shlex.split(result.run.command or "")
+    return Path(words[2]) if len(words) > 2 and words[1] == "evaluate" else None
+
+
+def _choices(result: Result) -> dict[str, str]:
+    options = {key: str(value) for key, value in result.model.options.items()}
+    return options | {"seed": str(result.run.seed)}
+
+
+def _distinct(values: Iterable[object]) -> bool:
+    texts = [str(value) for value in values]
+    return len(set(texts)) == len(texts)

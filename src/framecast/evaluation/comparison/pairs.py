@@ -1,0 +1,106 @@
+"""Whether models differ on the same sequences, and which one may be called the best."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from framecast.evaluation.comparison.lines import Line, ranked
+from framecast.evaluation.result import MetricInfo
+from framecast.evaluation.statistics import LEVEL, Comparison, bootstrap, holm
+
+RESAMPLES = 10_000
+FEWEST = 10
+"""Sequences below which nothing is tested: resamples of so few say too little."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How two lines differ by a metric."""
+
+    first: str
+    second: str
+    found: Comparison  # first − second
+    p: float  # adjusted for all pairs of the metric
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be said about the best by a metric."""
+
+    best: str | None
+    """The line that is best and that the test tells from the second; None for none."""
+    words: str
+    """Why none is marked; empty where one is."""
+
+
+def tested(
+    lines: Sequence[Line], infos: Mapping[str, MetricInfo], seed: int
+) -> dict[str, tuple[Pair, ...]]:
+    """Every pair of lines by every metric that ranks, from the same resamples.
+
+    Lines whose scores are not all finite are left out, as are metrics that have no score of single
+    sequences; nothing is tested where sequences are too few.
+    """
+    found: list[tuple[str, Line, Line, np.ndarray]] = []
+    for key, info in infos.items():
+        if info.higher_is_better is not None:
+            found += [(key, *pair) for pair in _pairs(lines, key)]
+    if not found:
+        return {}
+    differences = np.stack([difference for *_, difference in found], 1)
+    comparisons = bootstrap(differences, seed=seed, resamples=RESAMPLES)
+    grouped: dict[str, list[Pair]] = {}
+    for (key, first, second, _), each in zip(found, comparisons, strict=True):
+        grouped.setdefault(key, []).append(Pair(first.name, second.name, each, each.p))
+    return {key: _adjusted(pairs) for key, pairs in grouped.items()}
+
+
+def verdict(
+    lines: Sequence[Line], key: str, info: MetricInfo, pairs: Sequence[Pair]
+) -> Verdict | None:
+    """Which line is the best by a metric; None where it does not rank or there is one line."""
+    if info.higher_is_better is None:
+        return None
+    order = [line.name for line in ranked(lines, key, info.higher_is_better)]
+    if len(order) < 2:
+        return None
+    best, second = order[:2]
+    pair = next((each for each in pairs if {each.first, each.second} == {best, second}), None)
+    if pair is None:
+        return Verdict(
+            None, f"{info.label}: {best} is first, but its lead over {second} cannot be tested"
+        )
+    if pair.p < 1 - LEVEL:
+        return Verdict(best, "")
+    words = (
+        f"{info.label}: {best} is first, but not told apart from {second} (p = {p_value(pair.p)})"
+    )
+    return Verdict(None, words)
+
+
+def p_value(value: float) -> str:
+    """A p-value in three digits at most."""
+    return "<0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def _pairs(lines: Sequence[Line], key: str) -> list[tuple[Line, Line, np.ndarray]]:
+    scored = [(line, line.scores(key)) for line in lines]
+    usable = [
+        (line, values)
+        for line, values in scored
+        if values is not None and len(values) >= FEWEST and np.isfinite(values).all()
+    ]
+    return [
+        (first, second, ours.astype(np.float64) - theirs)
+        for (first, ours), (second, theirs) in itertools.combinations(usable, 2)
+    ]
+
+
+def _adjusted(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    adjusted = holm([pair.p for pair in pairs])
+    return tuple(
+        Pair(pair.first, pair.second, pair.found, p)
+        for pair, p in zip(pairs, adjusted, strict=True)
+    )
