@@ -181,6 +181,13 @@ class Stage(nn.Module):
         """Modules kept in evaluation mode and without gradients."""
         return []
 
+    def idle(self) -> list[nn.Module]:
+        """Modules that neither steps nor validation need, now that the sources are made.
+
+        Nothing changes them. They rest in the CPU's memory, once, until the model is written.
+        """
+        return []
+
     def begin(self) -> dict[str, str]:
         """Take over weights from elsewhere; called before the first step, and not to go on from a
         checkpoint.

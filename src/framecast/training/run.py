@@ -59,21 +59,24 @@ def train(
         given = None if init is None else str(locate(init).resolve())
         if given:
             _weights_of(given, experiment)  # refused before anything is written
-        reached, begun_from = _begin(place, resume, given, held)
-        weights = None
-        if begun_from is not None and reached is None:
-            weights = _weights_of(begun_from, experiment)
-        _run(place, reached, weights)
+        _run(place, resume, given, held)
     return folder.model
 
 
-def _run(place: Place, reached: Checkpoint | None, weights: Tensors | None) -> None:
+def _run(place: Place, resume: bool, init: str | None, held: ExitStack) -> None:
+    """Take the folder until `held` ends, and train the stages that are left."""
+    reached, begun_from = _begin(place, resume, init, held)
+    weights = None
+    if begun_from is not None and reached is None:
+        weights = _weights_of(begun_from, place.experiment)
     finished = reached.finished if reached else ()
     for index in range(reached.index if reached else 0, len(place.experiment.stages)):
         stage = StageRun(place, index, finished, weights, reached)
+        weights = reached = None  # the stage has them: no second copy while it trains
         stage.run()
         assert stage.kept is not None
-        finished, weights, reached = stage.facts(), stage.kept.weights, None
+        finished, weights = stage.facts(), stage.kept.weights
+        del stage  # with its optimizers, before the next one is built
 
 
 def _begin(

@@ -71,6 +71,9 @@ class StageRun:
         self.train_source = stage.source(place.sources.train)
         held_out = place.sources.validation
         self.validation_source = None if held_out is None else stage.source(held_out)
+        self.trainer.rest()
+        if self.kept is not None:
+            self.kept = replace(self.kept, weights={**self.kept.weights, **self._idle()})
         self.log = self._open_log(reached) if self.fabric.is_global_zero else None
         self.saved = None if reached is None else reached.step
 
@@ -198,11 +201,24 @@ class StageRun:
                 self._write("validation", means)
                 score = means[SCORE] if math.isfinite(means[SCORE]) else None
             if self._better(score):
-                weights = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
-                self.kept = Kept(weights, trainer.done, score)
+                self.kept = Kept(self._copy(), trainer.done, score)
                 self._write_model()
         trainer.stage.train()
         return score
+
+    def _idle(self) -> dict[str, Tensor]:
+        """What of the model the stage leaves as it is, without a copy."""
+        idle = {id(tensor) for tensor in self.trainer.idle()}
+        named = self.model.state_dict(keep_vars=True).items()
+        return {name: tensor.detach() for name, tensor in named if id(tensor) in idle}
+
+    def _copy(self) -> Tensors:
+        """The model's weights as they are now, on the CPU; of what is idle, not another time."""
+        idle = self._idle()
+        return {
+            name: idle[name] if name in idle else tensor.detach().cpu().clone()
+            for name, tensor in self.model.state_dict().items()
+        }
 
     def _better(self, score: float | None) -> bool:
         if self.kept is None or self.validation_source is None or self.config.keep == "last":
@@ -227,7 +243,7 @@ class StageRun:
         source, done = self.place.sources.shown(), self.trainer.done
         title = f"{self.name}, step {done}"
         device, context = self.fabric.device, self.experiment.context
-        with self.trainer.average.in_place():
+        with self.trainer.whole(), self.trainer.average.in_place():
             image = picture(self.model, source, context, PICTURED_CLIPS, device, title)
         self.trainer.stage.train()
         path = self.place.folder.samples / self.name / f"{done:09d}.png"

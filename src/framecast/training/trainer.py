@@ -1,6 +1,8 @@
 """The training step: phases outside, micro-batches inside."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -136,8 +138,32 @@ class Trainer:
     def share_buffers(self) -> None:
         """Give all processes the buffers of the first one (batch statistics differ)."""
         if self.fabric.world_size > 1:
+            idle = {id(tensor) for tensor in self.idle()}
             for buffer in self.stage.buffers():
-                torch.distributed.broadcast(buffer, 0)
+                if id(buffer) not in idle:
+                    torch.distributed.broadcast(buffer, 0)
+
+    def idle(self) -> list[Tensor]:
+        """Parameters and buffers that neither steps nor validation need or change."""
+        modules = self.stage.idle()
+        return [t for module in modules for t in (*module.parameters(), *module.buffers())]
+
+    def rest(self) -> None:
+        """Take what is idle from the device to the CPU."""
+        for tensor in self.idle():
+            tensor.data = tensor.data.cpu()
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Have all of the stage on the device for a while."""
+        resting = [(tensor, tensor.data) for tensor in self.idle()]
+        try:
+            for tensor, data in resting:
+                tensor.data = data.to(self.fabric.device)
+            yield
+        finally:
+            for tensor, data in resting:
+                tensor.data = data
 
 
 def _detach_logged(stage: nn.Module, given: Any, losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from framecast.config import Config
 from framecast.errors import ConfigError
+from framecast.layers.recompute import recompute
 from framecast.layers.residual import ResidualBlock
 from framecast.layers.typed import Layers
 from framecast.models.video_vqvae.cache import Drawing, DrawnSlice, exactly
@@ -98,10 +99,15 @@ class BottomConditioning(nn.Module):
         top: Int64[Tensor, "b t h w"],
         bottom: Int64[Tensor, "b u h2 w2"],
         number: int,
+        *,
+        recomputed: bool = False,
     ) -> Float[Tensor, "b c h2 w2"]:
         """The maps of bottom slice `number`, counted from 0; t top slices are 2t bottom slices."""
         parts = [self._from_top(top, number), self._from_past(bottom, number)]
-        return self.blocks(self.join(functional.relu(torch.cat(parts, 1))))
+        x = self.join(functional.relu(torch.cat(parts, 1)))
+        for block in self.blocks:
+            x = recompute(block, x, when=recomputed)
+        return x
 
     def _from_top(self, top: Int64[Tensor, "b t h w"], number: int) -> Tensor:
         """Slice `number` of the top slices, upsampled; others only as far as it sees them."""
@@ -138,6 +144,8 @@ class BottomPrior(nn.Module):
         top: Int64[Tensor, "b t h w"],
         bottom: Int64[Tensor, "b u h2 w2"],
         number: int,
+        *,
+        recomputed: bool = False,
     ) -> Float[Tensor, "b h2 w2 m"]:
         """Logits of every token of one bottom slice, teacher-forced.
 
@@ -147,9 +155,12 @@ class BottomPrior(nn.Module):
                 tokens of slice `number` that come before, in raster order, and on the slices before
                 it in the window.
             number: The slice, counted from the context's first one as 0.
+            recomputed: Keep the inputs of layers and residual blocks alone for the backward pass,
+                and compute the rest of them again.
         """
-        given = self.conditioning(top, bottom, number)
-        return self.net(bottom[:, number : number + 1], given.unsqueeze(1)).squeeze(1)
+        given = self.conditioning(top, bottom, number, recomputed=recomputed)
+        own = bottom[:, number : number + 1]
+        return self.net(own, given.unsqueeze(1), recomputed=recomputed).squeeze(1)
 
     def generate(
         self,

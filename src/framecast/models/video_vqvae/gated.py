@@ -26,6 +26,7 @@ from framecast.config import Config
 from framecast.errors import ConfigError
 from framecast.layers.attention import CausalAttention
 from framecast.layers.norm import normalised
+from framecast.layers.recompute import recompute
 from framecast.layers.typed import Layers
 
 COORDINATES = 3
@@ -161,6 +162,10 @@ class PastLayer(nn.Module):
         return x + self.output(self.dropout(gate(inside, 1)))
 
 
+Stacks = tuple[Tensor, Tensor, Tensor | None]
+"""Maps of the vertical and of the horizontal stack, and of that over past slices."""
+
+
 class GatedLayer(nn.Module):
     """One layer of all stacks."""
 
@@ -186,6 +191,21 @@ class GatedLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         heads = config.heads
         self.attention = CausalAttention(hidden, heads, hidden + COORDINATES) if attends else None
+
+    def forward(
+        self,
+        stacks: Stacks,
+        slices: int,
+        maps: Float[Tensor, "m c h w"],
+        positions: Float[Tensor, "p 3"],
+    ) -> Stacks:
+        """The maps of all stacks, from those of the layer before and the conditioning."""
+        v, h, past = stacks
+        if past is not None and self.past is not None:
+            past = self.past(past, slices, maps)
+        for_v, for_h = self.given(maps, past)
+        v = self.vertical(v, for_v)
+        return v, self.attended(self.horizontal(h, v, for_h), slices, positions), past
 
     def given(
         self, maps: Float[Tensor, "m c h w"], past: Float[Tensor, "m c2 h w"] | None
@@ -253,19 +273,24 @@ class GatedPixelCNN(nn.Module):
         self.output = nn.Linear(hidden, codewords)
 
     def forward(
-        self, tokens: Int64[Tensor, "n u h w"], given: Float[Tensor, "n t c h w"]
+        self,
+        tokens: Int64[Tensor, "n u h w"],
+        given: Float[Tensor, "n t c h w"],
+        *,
+        recomputed: bool = False,
     ) -> Float[Tensor, "n u h w m"]:
-        """Logits of the first u slices of volumes of t; each depends on tokens before it alone."""
+        """Logits of the first u slices of volumes of t; each depends on tokens before it alone.
+
+        If `recomputed`, each layer keeps its inputs alone for the backward pass.
+        """
         slices, *size = tokens.shape[1:]
         x, maps = self.embedded(tokens), given[:, :slices].flatten(0, 1)
         positions = coordinates(given.shape[1], *size)[: slices * math.prod(size)].to(x)
-        v, h = self.above(x), self.left(x)
-        for layer, past in zip(self.layers, self.pasts(x, slices, maps), strict=True):
-            for_v, for_h = layer.given(maps, past)
-            v = layer.vertical(v, for_v)
-            h = layer.horizontal(h, v, for_h)
-            h = layer.attended(h, slices, positions)
-        return self.logits(h.permute(0, 2, 3, 1)).unflatten(0, (-1, slices))
+        past = None if self.past is None else self.past(x, slices)
+        stacks: Stacks = self.above(x), self.left(x), past
+        for layer in self.layers:
+            stacks = recompute(layer, stacks, slices, maps, positions, when=recomputed)
+        return self.logits(stacks[1].permute(0, 2, 3, 1)).unflatten(0, (-1, slices))
 
     def pasts(
         self, x: Float[Tensor, "m c h w"], slices: int, maps: Float[Tensor, "m c2 h w"]

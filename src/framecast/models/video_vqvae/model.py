@@ -248,26 +248,38 @@ class VideoVQVAE(Codec):
         return nats
 
     def top_log_probs(
-        self, top: Int64[Tensor, "b t h w"], bottom: Int64[Tensor, "b t2 h2 w2"]
+        self,
+        top: Int64[Tensor, "b t h w"],
+        bottom: Int64[Tensor, "b t2 h2 w2"],
+        *,
+        recomputed: bool = False,
     ) -> Float[Tensor, "b u h w"]:
         """Log-probability of each of the future's top tokens, given all before it, in nats.
 
         Args:
             top: Of the context, coded alone, and of the future.
             bottom: In the same way; the future's play no part.
+            recomputed: As in `TopPrior.forward`.
         """
         slices = self.config.slices[0]
-        logits = self.top(top[:, slices:], top[:, :slices], bottom[:, : 2 * slices])
+        context = top[:, :slices], bottom[:, : 2 * slices]
+        logits = self.top(top[:, slices:], *context, recomputed=recomputed)
         return log_probs(logits, top[:, slices:])
 
     def bottom_log_probs(
-        self, top: Int64[Tensor, "b t h w"], bottom: Int64[Tensor, "b t2 h2 w2"], number: int
+        self,
+        top: Int64[Tensor, "b t h w"],
+        bottom: Int64[Tensor, "b t2 h2 w2"],
+        number: int,
+        *,
+        recomputed: bool = False,
     ) -> Float[Tensor, "b h2 w2"]:
         """Log-probability of each token of a bottom slice, given all before it, in nats.
 
         The arguments are those of `BottomPrior.forward`.
         """
-        return log_probs(self.bottom(top, bottom, number), bottom[:, number])
+        logits = self.bottom(top, bottom, number, recomputed=recomputed)
+        return log_probs(logits, bottom[:, number])
 
 
 def log_probs(logits: Float[Tensor, "*n m"], tokens: Int64[Tensor, "*n"]) -> Float[Tensor, "*n"]:

@@ -68,8 +68,11 @@ class AutoencoderStage(Stage, of=VideoVQVAE, name="autoencoder"):
     def frozen(self) -> list[nn.Module]:
         """The codebooks, which are averages, and all that is not of the autoencoder."""
         network = self.model.autoencoder
-        others = [part for part in self.model.children() if part is not network]
-        return [*others, network.top.codebook, network.bottom.codebook]
+        return [*self.idle(), network.top.codebook, network.bottom.codebook]
+
+    def idle(self) -> list[nn.Module]:
+        """Both priors."""
+        return [self.model.top, self.model.bottom]
 
     def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
         """Eq 2 without its second term, as means over all elements: pixels, numbers of a latent
@@ -169,10 +172,22 @@ class PriorStage(Stage):
                 f"the priors of this video-vqvae are for {model.config.context} context frames, "
                 f"not {context}; set the same context for model and training"
             )
+        self.encodes = False  # while it learns
 
     def source(self, clips: Source) -> Source:
         """Codes of a fixed dataset, computed once; other clips are encoded as they come."""
-        return CodedClips(clips, BlockCoder(self.model)) if clips.fixed else clips
+        if clips.fixed:
+            return CodedClips(clips, BlockCoder(self.model))
+        self.encodes = True
+        return clips
+
+    def idle(self) -> list[nn.Module]:
+        """All but the prior that learns, and the autoencoder where clips are encoded as they come.
+
+        Where all codes are there, no network but the prior takes room on the device.
+        """
+        needed = self.model.autoencoder if self.encodes else None
+        return [part for part in self.frozen() if part is not needed]
 
     def levels(self, batch: Clip | Codes) -> tuple[Int64[Tensor, "b _ _ _"], ...]:
         """Tokens of top and bottom: of the context, coded alone, then of the future."""
@@ -187,6 +202,8 @@ class TopTraining(StageConfig):
     type: ClassVar[str] = "video-vqvae/top"
     optimizer: OptimizerConfig = ADAM
     """Optimizer of the top prior."""
+    recompute: bool = False
+    """Compute each layer again in the backward pass: equal gradients, less memory, more time."""
     sample_every: int = 0
     """Steps between pictures of predictions; the bottom prior cannot predict yet."""
 
@@ -203,7 +220,8 @@ class TopStage(PriorStage, of=VideoVQVAE, name="top"):
     def forward(self, phase: str, batch: Clip | Codes, step: int) -> dict[str, Tensor]:
         """Cross-entropy in nats, a mean over the future's top tokens; `bits` per token."""
         del phase, step
-        return losses(self.model.top_log_probs(*self.levels(batch)))
+        recomputed = self.config.recompute
+        return losses(self.model.top_log_probs(*self.levels(batch), recomputed=recomputed))
 
     @torch.no_grad()
     def validate(self, batch: Clip | Codes) -> dict[str, Tensor]:
@@ -222,6 +240,8 @@ class BottomTraining(StageConfig):
     slices: int | None = 1
     """Slices of the future, at random and the same of all clips of a micro-batch, that a step is
     about; None for all."""
+    recompute: bool = False
+    """Compute each layer again in the backward pass: equal gradients, less memory, more time."""
 
     def __post_init__(self) -> None:
         """Check the range."""
@@ -262,7 +282,11 @@ class BottomStage(PriorStage, of=VideoVQVAE, name="bottom"):
     def _log_probs(
         self, top: Tensor, bottom: Tensor, numbers: Sequence[int]
     ) -> Float[Tensor, "b n h w"]:
-        each = [self.model.bottom_log_probs(top, bottom, number) for number in numbers]
+        recomputed = self.config.recompute
+        each = [
+            self.model.bottom_log_probs(top, bottom, number, recomputed=recomputed)
+            for number in numbers
+        ]
         return torch.stack(each, 1)
 
 

@@ -111,6 +111,8 @@ class TopPrior(nn.Module):
         tokens: Int64[Tensor, "b f h w"],
         top: Int64[Tensor, "b t h w"],
         bottom: Int64[Tensor, "b t2 h2 w2"],
+        *,
+        recomputed: bool = False,
     ) -> Float[Tensor, "b f h w m"]:
         """Logits of every future token, teacher-forced.
 
@@ -119,8 +121,10 @@ class TopPrior(nn.Module):
                 raster order, alone.
             top: Top tokens of the context frames, encoded alone.
             bottom: Their bottom tokens.
+            recomputed: Keep the layers' inputs alone for the backward pass, and compute the rest
+                of them again.
         """
-        return self.net(tokens, self.conditioning(top, bottom))
+        return self.net(tokens, self.conditioning(top, bottom), recomputed=recomputed)
 
     def generate(
         self,
