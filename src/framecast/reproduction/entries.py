@@ -30,13 +30,18 @@ class Training:
         """Name of the run's folder."""
         return "-".join(part for part in (self.preset.replace("/", "-"), self.name) if part)
 
+    @property
+    def called(self) -> str:
+        """Name of the model: the run's, and the stage's if it is not the last."""
+        return self.run if self.stage is None else f"{self.run}-{self.stage}"
+
 
 @dataclass(frozen=True)
 class Line:
     """A row of a table or a curve of a figure."""
 
     method: str
-    """As the paper has it, where it has one."""
+    """As the paper has it, where it has one; without =, which ends names on the command line."""
     tiny: Training | None = None
     """Its model on drawn digits, if there is one."""
     cpu: Training | None = None

@@ -44,7 +44,7 @@ def _held(number: int | None) -> Line:
     options = ("--option", f"zeroed=[{number}]")
     name = f"without-{number}"
     return Line(
-        f"z^{number} = 0",
+        f"HAF-SVG-2, z^{number} held at zero",
         tiny=line.tiny,
         cpu=line.cpu,
         paper=line.paper,

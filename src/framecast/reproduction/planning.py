@@ -90,12 +90,12 @@ def plan(paper: str, entry: Entry, scale: Scale, place: Place, *, partial: bool 
         left_out += [f"{title}: no {', no '.join(few)}" for title, few in lacking.items() if few]
         parts = [part for part in parts if not lacking[part.title]]
     steps = list(_steps(parts, scale, place))
-    results = tuple(dict.fromkeys(s.makes for s in steps if s.kind == "evaluate" and s.makes))
+    results = _results(parts, scale, place)
     title = f"{published.about(paper).short}, {_number(entry.name)}: {entry.title}"
     if results:
         page = place.out / f"{paper}-{entry.name}-{scale}.html"
         heading = f"{title} (scale {scale})"
-        words = ("compare", *map(str, results), "--out", str(page), "--title", heading)
+        words = ("compare", *results, "--out", str(page), "--title", heading)
         steps.append(Step("compare", words, page))
     wanted = dict.fromkeys(option for part in parts for option in lacking[part.title])
     return Plan(
@@ -147,19 +147,49 @@ def _train(training: Training, data: str | None, place: Place) -> Step:
 
 
 def _measure(line: Line, training: Training, measure: Measure | View, place: Place) -> Step:
-    run = place.out / "runs" / training.run
-    model = run if training.stage is None else run / "stages" / training.stage
-    called = [training.run, *([training.stage] if training.stage else [])]
     if isinstance(measure, View):
-        out = place.out / "pictures" / "-".join([*called, measure.words[0]])
-        video = place.video or (place.out / "drawn" / "demo.mp4" if measure.drawn else "VIDEO")
-        filled = (w.format(model=model, video=video, out=out) for w in measure.words)
-        return Step("picture", tuple(filled), out.with_name(out.name + measure.suffix))
-    called += [_slug(measure.protocol), measure.name, line.name]
-    out = place.out / "results" / "-".join(part for part in called if part)
+        return _picture(training, measure, place)
+    parts = (training.called, _slug(measure.protocol), measure.name, line.name)
+    out = place.out / "results" / "-".join(part for part in parts if part)
     root, options = _root(measure.data, place), (*measure.options, *line.options)
-    words = ("evaluate", str(model), "--protocol", measure.protocol, *root, *options)
+    words = ("evaluate", _model(training, place), "--protocol", measure.protocol, *root, *options)
     return Step("evaluate", (*words, *place.evaluate, "--out", str(out)), out)
+
+
+def _picture(training: Training, view: View, place: Place) -> Step:
+    drawn = place.out / "drawn" / "demo.mp4" if view.drawn else "VIDEO"
+    video = place.video or drawn
+    shown = "drawn" if place.video is None else place.video.stem
+    out = place.out / "pictures" / f"{training.called}-{view.words[0]}-{shown}"
+    model = _model(training, place)
+    words = tuple(word.format(model=model, video=video, out=out) for word in view.words)
+    return Step("picture", words, out.with_name(out.name + view.suffix))
+
+
+def _model(training: Training, place: Place) -> str:
+    run = place.out / "runs" / training.run
+    return str(run if training.stage is None else run / "stages" / training.stage)
+
+
+def _results(parts: list[Part], scale: Scale, place: Place) -> tuple[str, ...]:
+    """The folders of all results, each with the name that its model has in the comparison.
+
+    That is the paper's, and where it stands for several trainings, the run's as well.
+    """
+    lines = [
+        (part, line, found) for part in parts for line in part.lines if (found := line.at(scale))
+    ]
+    models: dict[str, set[str]] = {}
+    for _, line, training in lines:
+        models.setdefault(line.method, set()).add(training.called)
+    results: dict[str, None] = {}
+    for part, line, training in lines:
+        several = len(models[line.method]) > 1
+        name = f"{line.method}, {training.called}" if several else line.method
+        for measure in part.at(scale):
+            if isinstance(measure, Measure):
+                results[f"{name}={_measure(line, training, measure, place).makes}"] = None
+    return tuple(results)
 
 
 def _root(data: str | None, place: Place) -> tuple[str, ...]:

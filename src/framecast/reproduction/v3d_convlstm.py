@@ -118,7 +118,7 @@ def _window(window: int, advance: int, dataset: str, small: bool) -> Line:
     name = f"m{window}-h{advance}"
     changes = ("--model.window", str(window), "--model.advance", str(advance))
     return Line(
-        f"M = {window}, H = {advance}",
+        f"M {window}, H {advance}",
         tiny=Training("v3d-convlstm/tiny", changes, name) if small else None,
         cpu=Training(SMALL, changes, name) if small else None,
         paper=Training(f"v3d-convlstm/{dataset}{ending}"),
