@@ -7,10 +7,16 @@ from typing import Literal
 from framecast.config import Config
 from framecast.errors import ConfigError
 
+RISE = 0.3
+"""Part of one cycle in which the value rises."""
+
 
 @dataclass(frozen=True)
 class Schedule(Config):
-    """A value that goes from `start` to `end` between two steps, and stays outside of them."""
+    """A value that goes from `start` to `end` between two steps, and stays outside of them.
+
+    One cycle goes from `start` to 1 and then to `end`.
+    """
 
     start: float = 1.0
     """Value up to step `begin`."""
@@ -20,8 +26,9 @@ class Schedule(Config):
     """Step at which the change begins."""
     steps: int | None = 0
     """How many steps the change takes; 0 jumps at `begin`, None takes the rest of the stage."""
-    shape: Literal["linear", "cosine", "exponential"] = "linear"
-    """Straight line, half a cosine, or a constant ratio per step."""
+    shape: Literal["linear", "cosine", "exponential", "one-cycle"] = "linear"
+    """Straight line, half a cosine, a constant ratio per step, or one cycle: half a cosine to 1 in
+    the first 30 % of the steps, and another one to `end`."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -38,11 +45,32 @@ class Schedule(Config):
         if step >= self.begin + steps:
             return self.end
         done = (step - self.begin) / steps
+        if self.shape == "one-cycle":
+            return self._cycle(done)
         if self.shape == "cosine":
-            done = (1 - math.cos(math.pi * done)) / 2
+            done = _half_cosine(done)
         if self.shape == "exponential":
             return self.start * (self.end / self.start) ** done
         return self.start + (self.end - self.start) * done
+
+    def _cycle(self, done: float) -> float:
+        if done < RISE:
+            return self.start + (1 - self.start) * _half_cosine(done / RISE)
+        return 1 + (self.end - 1) * _half_cosine((done - RISE) / (1 - RISE))
+
+
+def _half_cosine(done: float) -> float:
+    """From 0 to 1 as `done` does."""
+    return (1 - math.cos(math.pi * done)) / 2
+
+
+def one_cycle() -> Schedule:
+    """From 1/25 to 1 in the first 30 % of the stage, and down to nearly nothing at its end.
+
+    Reference: Smith and Topin, Super-Convergence (2018), with the settings usual since; their
+    momentum changes against the rate, which here it does not.
+    """
+    return Schedule(1 / 25, 1 / 25 * 1e-4, steps=None, shape="one-cycle")
 
 
 def decay(begin: int = 0) -> Schedule:

@@ -31,6 +31,8 @@ from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
 from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
+from framecast.models.simvp import SimVPConfig
+from framecast.models.simvp import TrainingConfig as SimVPTraining
 from framecast.models.stip.adversary import DiscriminatorConfig
 from framecast.models.stip.model import STIP
 from framecast.models.stip.network import STIPConfig
@@ -131,6 +133,20 @@ SMALL_VIDEO = VideoVQVAEConfig(
 )
 
 
+SMALL_SIMVP = SimVPConfig(
+    context=3,
+    future=3,
+    hidden=4,
+    halvings=1,
+    wide=8,
+    blocks=2,
+    expansion=2,
+    reach=(3, 3, 2),
+    inception=(1, 3),
+    groups=2,
+)
+
+
 def stack(unit: str) -> UnitStackConfig:
     """Two units of a kind."""
     return UnitStackConfig(unit=unit, channels=1, patch=2, levels=1, layers=2, hidden=4, kernel=3)
@@ -190,6 +206,23 @@ CASES = {
     "e3d-lstm, windows of three, all recalled": Case(
         E3DLSTMConfig(**TINY, window=3, depth=3, history=None, norm="group", bias=True),
         stages=(E3DTraining(steps=1, context_forcing=constant(0.5)),),
+    ),
+    "simvp": Case(
+        dataclasses.replace(SMALL_SIMVP, drop_path=(0.3, 0.6)), stages=(SimVPTraining(steps=1),)
+    ),
+    "simvp, inception": Case(
+        dataclasses.replace(SMALL_SIMVP, translator="inception", halvings=2),
+        stages=(SimVPTraining(steps=1),),
+        length=8,
+    ),
+    "simvp, more frames than seen": Case(
+        dataclasses.replace(SMALL_SIMVP, channels=3, future=4),
+        stages=(SimVPTraining(steps=1),),
+        channels=3,
+    ),
+    "simvp, inception, fewer frames than seen": Case(
+        dataclasses.replace(SMALL_SIMVP, translator="inception", future=2, blocks=3),
+        stages=(SimVPTraining(steps=1),),
     ),
     "s-hr-vqvae": Case(
         SMALL_SHR,
