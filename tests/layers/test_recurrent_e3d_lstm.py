@@ -95,11 +95,15 @@ def test_as_many_memories_are_recalled_as_asked_for(history, frames_kept, depth)
     assert seen[-1][4].shape == (1, 2, frames_kept * depth, 2, 2)
 
 
-def test_one_frame_is_convolved_as_a_volume_with_zeros_around():
-    """The shortcut and the full convolution are the same."""
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("depth", "before", "behind"), [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 1, 2)]
+)
+def test_volumes_are_convolved_as_with_zeros_around(frames, depth, before, behind):
+    """Products with frames that are not there are left out, and nothing else is."""
     torch.manual_seed(0)
-    layer, maps = Volumes(2, 3, (3, 5, 3), True).double(), clip(2, 1, 4, 5)[0]
-    padded = functional.pad(maps, (1, 1, 2, 2, 1, 1))
+    layer, maps = Volumes(2, 3, (depth, 5, 3), True).double(), clip(2, frames, 4, 5)[0]
+    padded = functional.pad(maps, (1, 1, 2, 2, before, behind))
     torch.testing.assert_close(
         layer(maps), functional.conv3d(padded, layer.weight, layer.bias), rtol=1e-9, atol=1e-9
     )

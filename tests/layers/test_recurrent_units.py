@@ -22,6 +22,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "e3d-lstm": [
         {"norm": "group", "bias": True, "history": None, "residual": True},
         {"norm": "layer", "size": SIZE, "history": 1},
+        {"depth": 2, "reference": True, "recall_norm": "group"},
     ],
     "reversible-pm": [
         {"norm": "group", "bias": True, "attention": (1,)},

@@ -4,7 +4,7 @@ from framecast.experiment import Experiment
 from framecast.models.e3d_lstm import E3DLSTMConfig, TrainingConfig
 from framecast.presets import recurrent
 
-SMALL = E3DLSTMConfig(hidden=24)
+SMALL = E3DLSTMConfig(layers=3, hidden=24, history=2)
 LOSS = TrainingConfig(loss="l1+mse")
 
 
@@ -22,7 +22,7 @@ def kth() -> Experiment:
 
 def moving_mnist_small() -> Experiment:
     """Moving-MNIST 10→10 at a size for CPUs, digits of MNIST and drawn ones."""
-    return recurrent.moving_mnist_small(SMALL, LOSS, 2_000)
+    return recurrent.moving_mnist_small(SMALL, LOSS, 1_500)
 
 
 def video_folder() -> Experiment:

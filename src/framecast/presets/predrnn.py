@@ -7,7 +7,7 @@ from framecast.models.predrnn import PredRNNConfig, TrainingConfig
 from framecast.presets import recurrent
 from framecast.schedules import Schedule
 
-SMALL = PredRNNConfig(hidden=48)
+SMALL = PredRNNConfig(hidden=40)
 
 
 def moving_mnist() -> Experiment:
@@ -37,7 +37,7 @@ def kth() -> Experiment:
 
 def moving_mnist_small() -> Experiment:
     """Moving-MNIST 10→10 at a size for CPUs, digits of MNIST and drawn ones."""
-    return recurrent.moving_mnist_small(SMALL, TrainingConfig(), 3_000)
+    return recurrent.moving_mnist_small(SMALL, TrainingConfig(), 2_000)
 
 
 def video_folder() -> Experiment:

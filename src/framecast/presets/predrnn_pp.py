@@ -4,7 +4,7 @@ from framecast.experiment import Experiment
 from framecast.models.predrnn_pp import PredRNNPPConfig, TrainingConfig
 from framecast.presets import recurrent
 
-SMALL = PredRNNPPConfig(hidden=40)
+SMALL = PredRNNPPConfig(hidden=32)
 
 
 def moving_mnist() -> Experiment:
@@ -19,7 +19,7 @@ def kth() -> Experiment:
 
 def moving_mnist_small() -> Experiment:
     """Moving-MNIST 10→10 at a size for CPUs, digits of MNIST and drawn ones."""
-    return recurrent.moving_mnist_small(SMALL, TrainingConfig(), 3_000)
+    return recurrent.moving_mnist_small(SMALL, TrainingConfig(), 2_000)
 
 
 def video_folder() -> Experiment:
