@@ -134,6 +134,13 @@ class TestCommand:
         assert len(document["commands"]) == 9
         assert all("--data.root MNIST" in line for line in document["commands"][:-1])
 
+    def test_options_for_other_commands_may_begin_with_dashes(self, cli) -> None:
+        options = ("--train", "--precision bf16-mixed --threads 1", "--evaluate", "--limit 7")
+        text = cli("reproduce", "haf-svg", "figure7", "--scale", "tiny", *options).out
+        assert text.count("--precision bf16-mixed --threads 1 --resume") == 2
+        assert text.count("--limit 7 --out") == 2
+        assert cli("reproduce", "haf-svg", "figure7", "--train").code == 2
+
     def test_one_root_is_for_one_dataset(self, cli) -> None:
         ran = cli("reproduce", "s-hr-vqvae", "table2", "--data.root", "X")
         assert ran.code == 2

@@ -79,7 +79,7 @@ class Reproduce:
 
 def run(argv: Sequence[str]) -> int:
     """List, print a plan, or run it."""
-    options = parse(Reproduce, "reproduce", argv)
+    options = parse(Reproduce, "reproduce", list(_joined(argv)))
     if options.paper is None:
         return _papers(options)
     if options.table is None:
@@ -92,6 +92,14 @@ def run(argv: Sequence[str]) -> int:
     document = {**asdict(made), "commands": [step.line for step in made.steps]}
     terminal.show(document, _script(made), options.json)
     return 0
+
+
+def _joined(argv: Sequence[str]) -> Iterator[str]:
+    """`--train VALUE` as one word: a value that begins with a dash would pass for an option."""
+    words = iter(argv)
+    for word in words:
+        value = next(words, None) if word in ("--train", "--evaluate") else None
+        yield word if value is None else f"{word}={value}"
 
 
 def _papers(options: Reproduce) -> int:
