@@ -212,7 +212,10 @@ def _decades(x: _Axis) -> list[float]:
         if len(found) >= 3 or any(x(b) - x(a) < ROOM for a, b in itertools.pairwise(marks)):
             break
         found = marks
-    return found
+    if len(found) > 1:
+        return found
+    steps = [x.low * (x.high / x.low) ** (part / 4) for part in (0.5, 2, 3.5)]
+    return [float(f"{value:.2g}") for value in steps]
 
 
 def _value(point: Point) -> float:

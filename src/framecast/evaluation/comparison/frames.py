@@ -50,8 +50,7 @@ def film(entry: Entry, info: FilmInfo, row: str) -> UInt8[np.ndarray, "t h w c"]
     own = next(each for each in entry.result.films if each.sequence == info.sequence)
     if (own.context, own.frames, own.size) != (info.context, info.frames, info.size):
         raise FolderError(f"{entry.folder} has films of another form; evaluate again")
-    folder = entry.folder if entry.folder.is_dir() else entry.folder.parent
-    return films.read(folder / FILMS, own, row)
+    return films.read(entry.folder / FILMS, own, row)
 
 
 def strips(entries: Sequence[Entry]) -> list[Strip]:

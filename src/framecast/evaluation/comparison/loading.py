@@ -39,18 +39,22 @@ def load(places: Sequence[tuple[str | None, Path]]) -> list[Entry]:
     names.
 
     Args:
-        places: Folders, each with a name for its model or None; a name holds for all results of
-            the model.
+        places: Folders or their `results.json`, each with a name for its model or None; a name
+            holds for all results of the model.
 
     Raises:
         FolderError: if a folder holds no result, or two cannot be told apart: the same model under
             the same protocol twice, or different ones under one name.
     """
-    found = [(name, folder, results_folder.read(folder)) for name, folder in places]
+    found = [
+        (name, path if path.is_dir() else path.parent, result)
+        for name, path in places
+        for result in [results_folder.read(path)]
+    ]
     _refuse_repeated([(folder, result) for _, folder, result in found])
     labels = _labels(found)
     entries = [
-        Entry(labels[_identity(result)], folder, result, _scores(folder))
+        Entry(labels[_identity(result)], folder, result, results_folder.read_scores(folder))
         for _, folder, result in found
     ]
     _refuse_shared_names(entries)
@@ -68,10 +72,6 @@ def place(text: str) -> tuple[str | None, Path]:
 def comparable(result: Result) -> tuple[str, str, int]:
     """Results with equal values were scored alike on the same sequences."""
     return result.protocol_hash, result.data.fingerprint, result.data.sequences
-
-
-def _scores(folder: Path) -> dict[str, np.ndarray]:
-    return results_folder.read_scores(folder if folder.is_dir() else folder.parent)
 
 
 def _identity(result: Result) -> str:

@@ -229,6 +229,8 @@ def _against(
         if value is not None and value.mean is not None and cost > 0:
             point = Point(cost, value.mean, value.low, value.high)
             series.append(Series(line.name, _colour(line, colours), [point]))
+    if len(series) < 2:
+        return None
     chart = charts.scatter(series, f"{info.label} against {xlabel}", f"{xlabel}, logarithmic")
     return None if chart is None else _figure(f"against {xlabel}", chart)
 
@@ -326,7 +328,7 @@ def _strip(strip: Strip, colours: Mapping[str, str]) -> Element:
         rows += [tag("span", mark, name, class_="who"), _film(strip, name)]
     return tag(
         "figure",
-        tag("figcaption", strip.name),
+        tag("figcaption", f"sequence {strip.name}"),
         tag("div", tag("div", rows, class_="strip"), class_="scroll"),
     )
 

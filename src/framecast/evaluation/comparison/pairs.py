@@ -35,7 +35,7 @@ class Verdict:
     """Why none is marked; empty where one is."""
 
 
-def tested(
+def compared(
     lines: Sequence[Line], infos: Mapping[str, MetricInfo], seed: int
 ) -> dict[str, tuple[Pair, ...]]:
     """Every pair of lines by every metric that ranks, from the same resamples.
@@ -63,15 +63,15 @@ def verdict(
     """Which line is the best by a metric; None where it does not rank or there is one line."""
     if info.higher_is_better is None:
         return None
-    order = [line.name for line in ranked(lines, key, info.higher_is_better)]
+    order = ranked(lines, key, info.higher_is_better)
     if len(order) < 2:
         return None
-    best, second = order[:2]
+    best, second = order[0].name, order[1].name
     pair = next((each for each in pairs if {each.first, each.second} == {best, second}), None)
     if pair is None:
-        return Verdict(
-            None, f"{info.label}: {best} is first, but its lead over {second} cannot be tested"
-        )
+        why = _untested(order[:2], key)
+        words = f"{info.label}: {best} is first, but not tested against {second}: {why}"
+        return Verdict(None, words)
     if pair.p < 1 - LEVEL:
         return Verdict(best, "")
     words = (
@@ -83,6 +83,16 @@ def verdict(
 def p_value(value: float) -> str:
     """A p-value in three digits at most."""
     return "<0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def _untested(both: Sequence[Line], key: str) -> str:
+    scores = [line.scores(key) for line in both]
+    known = [values for values in scores if values is not None]
+    if len(known) < 2:
+        return "there are no figures of single sequences"
+    if len(known[0]) < FEWEST:
+        return f"there are fewer than {FEWEST} sequences"
+    return "not all figures are finite"
 
 
 def _pairs(lines: Sequence[Line], key: str) -> list[tuple[Line, Line, np.ndarray]]:

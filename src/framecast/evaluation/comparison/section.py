@@ -78,7 +78,7 @@ def section(group: Group, seed: int) -> Section:
     """
     infos = metrics(group)
     ordered = _ordered(lines(group), infos)
-    found = testing.tested(ordered, infos, seed)
+    found = testing.compared(ordered, infos, seed)
     verdicts = {
         key: each
         for key, info in infos.items()
@@ -173,7 +173,7 @@ def _table(
 def _costs(line: Line, counted: Mapping[str, int]) -> list[Cell]:
     result = line.entry.result
     if not line.model:
-        return cells("–" * (3 if counted else 2))  # type: ignore[return-value]
+        return list(cells("–" * (3 if counted else 2)))
     count = result.model.parameters
     found = [Cell(millions(count), more=f"{count:,} parameters")]
     if counted:
@@ -221,8 +221,6 @@ def _notes(group: Group, ordered: Sequence[Line], verdicts: Mapping[str, Verdict
         "is better; marked is the best where a paired test tells it from the second (p < 0.05)"
     )
     yield from (each.words for each in verdicts.values() if each.words)
-    if 1 < result.data.sequences < testing.FEWEST:
-        yield f"with fewer than {testing.FEWEST} sequences nothing is tested"
     if result.predicted and COPY_LAST not in {line.name for line in ordered}:
         yield (
             f"copy-last is missing, without which no figure says much: framecast evaluate "

@@ -1,0 +1,290 @@
+"""Tables, tests and notes of a comparison."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from written import BASELINES, METRICS, scored, write
+
+from framecast import published
+from framecast.evaluation.columns import SHARPNESS
+from framecast.evaluation.comparison.costs import work
+from framecast.evaluation.comparison.grids import Cell, Grid, escaped
+from framecast.evaluation.comparison.grouping import groups
+from framecast.evaluation.comparison.lines import lines
+from framecast.evaluation.comparison.loading import load
+from framecast.evaluation.comparison.pairs import compared
+from framecast.evaluation.comparison.papers import grid
+from framecast.evaluation.comparison.section import Section, section
+from framecast.evaluation.comparison.text import MARK, document, markdown
+from framecast.evaluation.protocol import find
+from framecast.evaluation.result import Interval, Result
+from framecast.evaluation.statistics import paired_bootstrap
+
+
+def sections(*folders: Path) -> list[Section]:
+    return [section(group, 0) for group in groups(load([(None, each) for each in folders]))]
+
+
+def texts(found: Grid, name: str) -> dict[str, Cell]:
+    """The cells of a row, by column."""
+    row = next(row for row in found.rows if row[0].text == name)
+    return {column.text: cell for column, cell in zip(found.columns, row, strict=True)}
+
+
+def test_the_table_by_hand(tmp_path: Path) -> None:
+    write(tmp_path / "a", 0.0, speed=12.34)
+    write(tmp_path / "b", 0.2, 2, kind="stip", speed=4321.0)
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    assert [row[0].text for row in found.table.rows] == [
+        *("stip", "convlstm", "copy-last", "context-mean")
+    ]
+    assert found.table.models == 2
+    ours = texts(found.table, "convlstm")
+    mse = scored(0.0, 1)["mse"]
+    half = 1.959964 * mse.std(ddof=1) / math.sqrt(40)
+    assert ours["MSE (sum per frame) ↓"].text == f"{mse.mean():.2f} ±{half:.2f}"
+    assert ours["parameters"].text == "1.23M"
+    assert ours["frames/s"].text == "12.3"
+    assert texts(found.table, "stip")["frames/s"].text == "4,321"
+    assert texts(found.table, "copy-last")["parameters"].text == "–"
+    assert "gradient energy ratio" not in ours
+    describing = found.others[0]
+    assert [cell.text for cell in describing.columns] == ["", "gradient energy ratio"]
+    assert len(describing.rows) == 4
+
+
+def test_the_best_is_marked_where_the_test_tells(tmp_path: Path) -> None:
+    write(tmp_path / "a", 0.0)
+    write(tmp_path / "b", 0.2, 2, kind="stip")
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    marked = {(row[0].text, n) for row in found.table.rows for n, c in enumerate(row) if c.best}
+    assert marked == {("stip", 1), ("stip", 2)}
+    assert not any("told apart" in note for note in found.table.notes)
+
+
+def test_nothing_is_marked_where_the_test_does_not_tell(tmp_path: Path) -> None:
+    """Equally good models, whose intervals say nothing of it as sequences differ more."""
+    write(tmp_path / "a", 0.0)
+    write(tmp_path / "b", 0.0005, 2, kind="stip")
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    assert not any(cell.best for row in found.table.rows for cell in row)
+    assert sum("not told apart from" in note for note in found.table.notes) == 2
+
+
+def test_a_baseline_may_be_the_best(tmp_path: Path) -> None:
+    write(tmp_path / "a", -2.0)
+    (found,) = sections(tmp_path / "a")
+    assert texts(found.table, "copy-last")["PSNR, dB ↑"].best
+
+
+def test_pairs_are_paired_bootstraps_after_holm(tmp_path: Path) -> None:
+    write(tmp_path / "a", 0.0)
+    write(tmp_path / "b", 0.01, 2, kind="stip")
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    assert set(found.pairs) == {"mse", "psnr"}
+    scores = {"convlstm": scored(0.0, 1), "stip": scored(0.01, 2), **BASELINES}
+    alone = []
+    for pair in found.pairs["psnr"]:
+        single = paired_bootstrap(scores[pair.first]["psnr"], scores[pair.second]["psnr"], seed=0)
+        assert pair.found.difference == pytest.approx(single.difference)
+        assert (pair.found.low, pair.found.high) == pytest.approx((single.low, single.high))
+        alone.append(single.p)
+    assert len(alone) == 6
+    order = np.argsort(alone)
+    expected = np.maximum.accumulate([min(1, (6 - k) * alone[n]) for k, n in enumerate(order)])
+    assert [found.pairs["psnr"][n].p for n in order] == pytest.approx(expected.tolist())
+
+
+def test_what_is_not_finite_is_not_tested(tmp_path: Path) -> None:
+    def infinite(found: Result) -> Result:
+        value = Interval.of(math.inf, math.nan, math.nan)
+        rows = [
+            replace(row, values={**row.values, "psnr": value}) if row.name == "copy-last" else row
+            for row in found.rows
+        ]
+        return replace(found, rows=rows)
+
+    write(tmp_path / "a", infinite="copy-last", change=infinite)
+    write(tmp_path / "b", 0.2, 2, kind="stip", infinite="copy-last", change=infinite)
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    names = {name for pair in found.pairs["psnr"] for name in (pair.first, pair.second)}
+    assert names == {"convlstm", "stip", "context-mean"}
+    assert len(found.pairs["mse"]) == 6
+    assert texts(found.table, "copy-last")["PSNR, dB ↑"] == Cell("∞")
+    note = "PSNR: copy-last is first, but not tested against stip: not all figures are finite"
+    assert note in found.table.notes
+
+
+def test_few_sequences_are_not_tested(tmp_path: Path) -> None:
+    write(tmp_path / "a", count=9)
+    (found,) = sections(tmp_path / "a")
+    assert found.pairs == {}
+    assert found.pair_table is None
+    assert any("there are fewer than 10 sequences" in note for note in found.table.notes)
+    (many,) = groups(load([(None, write(tmp_path / "b", count=10))]))
+    assert compared(lines(many), METRICS, 0)
+
+
+def test_metrics_without_figures_of_sequences_are_not_tested(tmp_path: Path) -> None:
+    fvd = replace(METRICS["mse"], label="FVD")
+
+    def with_fvd(found: Result) -> Result:
+        values = {"model": 80.0, "baseline": 90.0}
+        rows = [
+            replace(
+                row,
+                values={**row.values, "fvd": Interval(values[row.role], None, None)},
+                folds={"fvd": [values[row.role] - 1, values[row.role] + 1]},
+            )
+            for row in found.rows
+        ]
+        return replace(found, rows=rows, metrics={**METRICS, "fvd": fvd})
+
+    write(tmp_path / "a", change=with_fvd)
+    (found,) = sections(tmp_path / "a")
+    assert texts(found.table, "convlstm")["FVD ↓"] == Cell("80 (79, 81)")
+    note = "FVD: convlstm is first, but not tested against copy-last: "
+    assert note + "there are no figures of single sequences" in found.table.notes
+
+
+def test_copy_last_is_asked_for(tmp_path: Path) -> None:
+    def without(found: Result) -> Result:
+        return replace(found, rows=found.rows[:1])
+
+    write(tmp_path / "a", change=without)
+    write(tmp_path / "b", kind="stip")
+    (alone,) = sections(tmp_path / "a")
+    asked = "framecast evaluate copy-last --protocol glyphs/10-10"
+    assert any(asked in note for note in alone.table.notes)
+    (both,) = sections(tmp_path / "a", tmp_path / "b")
+    assert not any(asked in note for note in both.table.notes)
+
+
+def test_notes_say_for_whom_they_hold(tmp_path: Path) -> None:
+    def noted(found: Result) -> Result:
+        data = replace(found.data, notes=["sequences overlap"])
+        return replace(found, data=data, omitted={"lpips-alex": "no weights"})
+
+    write(tmp_path / "a", change=noted)
+    write(tmp_path / "b", kind="stip")
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    assert "data (convlstm): sequences overlap" in found.table.notes
+    assert "lpips-alex is left out: no weights (convlstm)" in found.table.notes
+
+
+def test_facts_say_what_was_done(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    (found,) = sections(tmp_path / "a")
+    facts = dict(found.facts)
+    assert facts["frames"] == "10 observed → 10 predicted"
+    assert facts["sequences"] == "40 of 200: the first ones, partial"
+    assert facts["metric set"] == "standard"
+    assert facts["data fingerprint"] == "d" * 12
+    assert found.about.startswith("Two digits drawn with a font")
+
+
+def test_frames_that_a_protocol_reports(tmp_path: Path) -> None:
+    write(tmp_path / "a", protocol=replace(find("glyphs/10-10"), report_frames=(11, 20, 40)))
+    (found,) = sections(tmp_path / "a")
+    frames = next(grid for grid in found.others if "Single frames" in grid.title)
+    names = [row[0].text for row in frames.rows]
+    assert names[:2] == ["convlstm, t = 11", "copy-last, t = 11"]
+    assert len(names) == 6
+
+
+def test_reductions_are_below(tmp_path: Path) -> None:
+    def reduced(found: Result) -> Result:
+        row = replace(found.rows[0], name="convlstm, best of 5", role="reduction", samples=5)
+        return replace(found, rows=[found.rows[0], row, *found.rows[1:]])
+
+    write(tmp_path / "a", change=reduced)
+    write(tmp_path / "b", fingerprint="b" * 64, seed=2)
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    other = next(grid for grid in found.others if "reduced otherwise" in grid.title)
+    assert [row[0].text for row in other.rows] == ["convlstm (a), best of 5"]
+    assert "best of" not in " ".join(row[0].text for row in found.table.rows)
+
+
+def test_printed_tables_are_set_apart(tmp_path: Path) -> None:
+    write(tmp_path / "a", protocol=find("kth/10-20"))
+    (found,) = sections(tmp_path / "a")
+    assert len(found.papers) == len(published.for_protocol("kth/10-20")) > 0
+    paper = found.papers[0]
+    assert texts(paper, "PredRNN (2017)")["PSNR"].text == "27.55"
+    assert texts(paper, "DFN (2016)")["LPIPS"].text == "–"
+    assert any("test windows" in note for note in paper.notes)
+    assert not any("PredRNN" in row[0].text for row in found.table.rows)
+    modified = replace(find("kth/10-20"), name="kth/10-20 (modified)")
+    write(tmp_path / "b", protocol=modified)
+    (other,) = sections(tmp_path / "b")
+    assert other.papers == ()
+
+
+def test_notes_of_printed_rows_are_numbered() -> None:
+    rows = (
+        published.Row("A", None, {"FVD": 1.5}, {"FVD": 0.25}, "quoted"),
+        published.Row("B", None, {}, {}, "", {"FVD": "see text"}),
+    )
+    table = published.Table("p", "table1", "T", 7, None, {"FVD": "fvd"}, ("odd",), rows, source="P")
+    found = grid(table, {})
+    assert found.title == "P, p. 7: T"
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["A [1]", "1.5 ±0.25"],
+        ["B", "see text"],
+    ]
+    assert found.notes == ("[1] A: quoted", "odd")
+
+
+def test_multiply_adds_by_what_a_result_holds(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a")
+    found = load([(None, folder)])[0].result
+    config = {"channels": 1, "hidden": [2], "kernel": 3, "patch": 1}
+    known = replace(found, model=replace(found.model, config=config))
+    counted = work(known)
+    longer = replace(known, protocol={**known.protocol, "horizon": 20})
+    assert counted is not None
+    assert counted < (work(longer) or 0) < 2 * counted
+    assert work(replace(found, model=replace(found.model, kind="unheard-of"))) is None
+    assert work(replace(known, protocol={**known.protocol, "size": None})) is None
+    assert work(replace(known, protocol={**known.protocol, "task": "reconstruct"})) is None
+
+
+def test_markdown_is_as_written() -> None:
+    found = Grid("a|b", (Cell(""), Cell("x ↓")), ((Cell("m_1"), Cell("2 ±1", best=True)),), ("n",))
+    assert found.markdown() == (
+        "#### a\\|b\n\n|  | x ↓ |\n| --- | --- |\n| m\\_1 | **2 ±1** |\n\n- n\n"
+    )
+    assert found.plain().rows == (("m_1", "2 ±1 *"),)
+    assert escaped("a\n<b>*_`[c]`") == "a \\<b>\\*\\_\\`\\[c\\]\\`"
+
+
+def test_the_whole_markdown(tmp_path: Path) -> None:
+    write(tmp_path / "a", 0.0)
+    write(tmp_path / "b", 0.2, 2, kind="stip", count=30)
+    text = markdown(sections(tmp_path / "a", tmp_path / "b"), "Two *tables*")
+    head, first, second = text.split("\n## ")
+    assert head == f"{MARK}\n\n# Two \\*tables\\*\n"
+    mse = scored(0.2, 2, 30)["mse"]
+    assert f"| stip | **{mse.mean():.2f} ±" in second
+    assert "| stip |" not in first
+    assert "> Apart from an earlier table, and not to be compared with it: 30 sequences" in second
+    assert "### Differences on the same sequences" in first
+    assert text.endswith("\n")
+    assert "\n\n\n" not in text
+
+
+def test_the_document_for_programs(tmp_path: Path) -> None:
+    write(tmp_path / "a", 0.0)
+    write(tmp_path / "b", 0.2, 2, kind="stip")
+    (found,) = document(sections(tmp_path / "a", tmp_path / "b"))
+    assert found["best"] == {"mse": "stip", "psnr": "stip"}
+    assert [row["name"] for row in found["rows"]][:2] == ["stip", "convlstm"]
+    assert found["rows"][0]["parameters"] == 1_234_567
+    assert found["rows"][1]["values"]["mse"]["mean"] == pytest.approx(scored(0.0, 1)["mse"].mean())
+    assert set(found["pairs"]["mse"][0]) == {
+        *("first", "second", "difference", "low", "high", "p", "p_holm")
+    }
+    assert SHARPNESS in found["rows"][0]["values"]
