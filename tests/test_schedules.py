@@ -1,11 +1,12 @@
 """Values over steps."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from framecast.errors import ConfigError
-from framecast.schedules import Schedule, constant
+from framecast.schedules import Schedule, constant, one_cycle
 from framecast.stage import OptimizerConfig
 
 
@@ -25,7 +26,7 @@ def test_shapes():
 
 
 @given(
-    st.sampled_from(["linear", "cosine", "exponential"]),
+    st.sampled_from(["linear", "cosine", "exponential", "one-cycle"]),
     st.floats(0.01, 10),
     st.floats(0.01, 10),
     st.integers(0, 50),
@@ -35,7 +36,8 @@ def test_shapes():
 def test_stays_between_its_ends(shape, start, end, begin, steps, step):
     """No shape overshoots."""
     value = Schedule(start, end, begin, steps, shape)(step, 200)
-    assert min(start, end) - 1e-9 <= value <= max(start, end) + 1e-9
+    ends = (start, end, 1.0) if shape == "one-cycle" else (start, end)
+    assert min(ends) - 1e-9 <= value <= max(ends) + 1e-9
 
 
 def test_to_the_end_of_the_stage():
@@ -43,6 +45,24 @@ def test_to_the_end_of_the_stage():
     schedule = Schedule(1.0, 0.0, begin=10, steps=None)
     assert [schedule(k, 20) for k in (5, 10, 15, 20)] == [1, 1, 0.5, 0]
     assert [schedule(k, 30) for k in (10, 15, 20)] == [1, 0.75, 0.5]
+
+
+def test_one_cycle_is_pytorchs():
+    """Whose ends lie one step before, each."""
+    total = 2_000
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.0)
+    peer = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=total)
+    for step in range(total):
+        assert one_cycle()(step, total) == pytest.approx(peer.get_last_lr()[0], abs=3e-3)
+        optimizer.step()
+        if step + 1 < total:
+            peer.step()
+    values = [one_cycle()(step, 100) for step in range(100)]
+    assert values[0] == pytest.approx(0.04)
+    assert values[30] == 1 == max(values)
+    assert values[99] < 1e-3
+    assert one_cycle()(100, 100) == pytest.approx(4e-6)
 
 
 def test_contradictions():

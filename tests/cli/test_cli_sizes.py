@@ -126,8 +126,9 @@ def test_published_work_is_shown_beside_the_counted(cli, row: dict) -> None:
         for line in cli("models", name).out.splitlines()
         if line.startswith(row["preset"]) and "→" in line
     )
+    decimals = len("1000000000") - len(str(work["digit"]))
     assert line.split()[-2:] == [
-        f"{work['multiply_adds'] / 1e9:.2f}G",
+        f"{work['multiply_adds'] / 1e9:.{decimals}f}G",
         f"{work['counted'] / 1e9:.2f}G",
     ]
 
