@@ -10,7 +10,13 @@ from framecast.models.video_vqvae.bottom import (
     BottomConfig,
     BottomPrior,
 )
-from framecast.models.video_vqvae.cache import Drawing, DrawnSlice, VolumeCache, VolumeReplay
+from framecast.models.video_vqvae.cache import (
+    Drawing,
+    DrawnSlice,
+    VolumeCache,
+    VolumeReplay,
+    default_sampler,
+)
 from framecast.models.video_vqvae.gated import GatedPixelCNN, PriorConfig
 from framecast.models.video_vqvae.top import TopConditioningConfig, TopConfig, TopPrior
 from framecast.noise import Noise
@@ -161,10 +167,12 @@ def test_without_samples_every_token_is_the_likeliest():
 
 
 def test_auto_is_one_of_the_samplers():
+    """On a CPU the one that goes from place to place; elsewhere the one with few steps."""
     prior, context = top_prior(), codes(1, 3, 3, 1)
-    for samples, sampler in ((1, "fixed-point"), (3, "cached")):
-        auto, named = (draw_top(prior, context, s, samples) for s in ("auto", sampler))
-        assert [one.passes for one in auto] == [one.passes for one in named]
+    for samples in (None, 1, 3):
+        assert [one.passes for one in draw_top(prior, context, "auto", samples)] == [9, 9, 9]
+    assert default_sampler(torch.device("cpu")) == "cached"
+    assert default_sampler(torch.device("cuda")) == "fixed-point"
 
 
 def test_rows_are_samples_of_sequences_and_do_not_touch_one_another():

@@ -31,8 +31,8 @@ from framecast.model import Options
 
 Sampler = Literal["auto", "naive", "cached", "fixed-point"]
 """`auto` is what measured fastest on a CPU: `fixed-point` for one row, `cached` for more, where
-attention outweighs small steps and the slowest row decides on the passes. Elsewhere, where small
-steps are dear, `fixed-point`."""
+attention outweighs small steps and the slowest row decides on the passes; for Video VQ-VAE `cached`
+for any. Elsewhere, where small steps are dear, `fixed-point`."""
 
 
 Named = Literal["naive", "cached", "fixed-point"]
