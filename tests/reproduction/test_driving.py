@@ -50,11 +50,6 @@ def test_from_nothing_to_a_page(tmp_path: Path) -> None:
     assert process.returncode == 0, err
     assert err.count("done before") == 4
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    process = start(*words, "--evaluate", "--limit 3 --samples 2 --seed 3", folder=tmp_path)
-    _, err = process.communicate()
-    assert process.returncode == 0, err
-    assert err.count("done before") == 1
-    assert all(path.stat().st_mtime_ns != before for path, before in made.items())
 
 
 @pytest.mark.slow

@@ -206,6 +206,7 @@ def test_results_go_into_the_comparison_under_names_that_hold_for_one_model() ->
             assert all(len(each) == 1 for each in models.values())
 
 
+@pytest.mark.slow
 def test_trainings_are_accepted(commands) -> None:
     """Every option exists and fits; a preset with the changes of its line is no contradiction."""
     count = 0

@@ -141,6 +141,14 @@ class TestCommand:
         assert text.count("--limit 7 --out") == 2
         assert cli("reproduce", "haf-svg", "figure7", "--train").code == 2
 
+    def test_published_figures_stand_below_the_commands(self, cli) -> None:
+        text = cli("reproduce", "stip", "table8", "--scale", "tiny").out
+        assert all(line.startswith(("#", "framecast ")) for line in text.splitlines() if line)
+        assert "#   L_MSE + L_GAN: PSNR 31.45, LPIPS 8.76" in text
+        assert "# note: Splits leak as in Tables III and IV." in text
+        document = cli("reproduce", "stip", "table1", "--json").json
+        assert document["published"][0]["rows"][0]["texts"]["Train"] == "4→1"
+
     def test_one_root_is_for_one_dataset(self, cli) -> None:
         ran = cli("reproduce", "s-hr-vqvae", "table2", "--data.root", "X")
         assert ran.code == 2

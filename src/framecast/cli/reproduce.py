@@ -89,8 +89,14 @@ def run(argv: Sequence[str]) -> int:
     made = plan(options.paper, entry, options.scale, place, partial=options.run)
     if options.run:
         return _run(options, made)
-    document = {**asdict(made), "commands": [step.line for step in made.steps]}
-    terminal.show(document, _script(made), options.json)
+    printed = [table for table in published.tables(options.paper) if table.name == entry.name]
+    document = {
+        **asdict(made),
+        "commands": [step.line for step in made.steps],
+        "published": [asdict(table) for table in printed],
+    }
+    lines = [*_script(made), *(line for table in printed for line in _figures(table))]
+    terminal.show(document, lines, options.json)
     return 0
 
 
@@ -175,6 +181,16 @@ def _script(made: Plan) -> Iterator[str]:
     yield from (f"# give {option}" for option in made.wanted)
     yield ""
     yield from (step.line for step in made.steps)
+
+
+def _figures(table: published.Table) -> Iterator[str]:
+    """A published table, in comments."""
+    yield from ("", f"# published: {table.source}, {table.title}")
+    for row in table.rows:
+        cells = {**{label: f"{value:g}" for label, value in row.values.items()}, **row.texts}
+        figures = (f"{label} {cells[label]}" for label in table.columns if label in cells)
+        yield f"#   {row.method}: {', '.join(figures)}"
+    yield from (f"# note: {fault}" for fault in table.faults)
 
 
 def _run(options: Reproduce, made: Plan) -> int:

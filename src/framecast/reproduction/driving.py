@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -71,21 +72,34 @@ def call(step: Step, output: TextIO | None = None) -> int:
     Returns:
         Its exit code; 128 + the number of the signal where one ended it.
     """
-    command = [sys.executable, "-m", "framecast.cli", *step.words]
-    process = subprocess.Popen(command, stdout=output, process_group=0)
+    started: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         del frame
-        if process.poll() is None:
-            os.killpg(process.pid, number)
+        for process in started:
+            _signal(process, number)
+        if not started:
+            early.append(number)
 
     before = {number: signal.signal(number, hand_on) for number in SIGNALS}
     try:
+        command = [sys.executable, "-m", "framecast.cli", *step.words]
+        process = subprocess.Popen(command, stdout=output, process_group=0)
+        started.append(process)
+        for number in early:
+            _signal(process, number)
         code = process.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(process.pid, number)
 
 
 def _verified(model: Path) -> bool:

@@ -100,7 +100,7 @@ def _digits(context: int, horizon: int, lines: tuple[Line, ...], keyed: bool = T
 LENGTHS = ((5, 10), (5, 15), (10, 10), (10, 20))
 
 KTH = (
-    baseline("E3D-LSTM", "e3d-lstm", "kth"),
+    Line("E3D-LSTM", paper=Training("e3d-lstm/kth", ("--horizon", "10"), "10-10")),
     Line("Variational 2D ConvLSTM", paper=Training("v3d-convlstm/kth-vrnn-2d")),
     Line("Variational 3D ConvLSTM (Ours)", paper=Training("v3d-convlstm/kth")),
 )
