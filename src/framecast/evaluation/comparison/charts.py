@@ -12,12 +12,16 @@ from xml.etree.ElementTree import Element
 
 from framecast.evaluation.comparison.markup import tag
 
+Number = float | int
+Box = tuple[Number, Number, Number, Number]
+"""Left, top, right, bottom."""
+
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 40
 FEW = 40
 """Most points that are drawn on a curve."""
-APART = 15
-"""Least distance between labels below each other, in pixels."""
+LETTER = 7
+"""Width of a letter of a name, roughly, in pixels."""
 ROOM = 44
 """Least distance between ticks beside each other, in pixels."""
 
@@ -26,10 +30,10 @@ ROOM = 44
 class Point:
     """A value with its interval, if there is one."""
 
-    x: float
-    y: float | None  # None for a gap
-    low: float | None = None
-    high: float | None = None
+    x: Number
+    y: Number | None  # None for a gap
+    low: Number | None = None
+    high: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,13 @@ class Series:
 class _Axis:
     """From values to pixels."""
 
-    low: float
-    high: float
-    start: float  # pixel of `low`
-    end: float
+    low: Number
+    high: Number
+    start: Number  # pixel of `low`
+    end: Number
     log: bool = False
 
-    def __call__(self, value: float) -> float:
+    def __call__(self, value: Number) -> float:
         low, high, at = ((math.log10(v) if self.log else v) for v in (self.low, self.high, value))
         return round(self.start + (at - low) / ((high - low) or 1) * (self.end - self.start), 1)
 
@@ -100,16 +104,16 @@ def scatter(series: Sequence[Series], label: str, xlabel: str) -> Element | None
     return _svg(label, parts + list(_labels(places)))
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
+def ticks(low: Number, high: Number, most: int = 6) -> list[float]:
     """Round numbers from at most `low` to at least `high`, 1, 2 or 5 of a power of ten apart."""
     span = (high - low) or abs(high) or 1.0
-    step = 10 ** math.floor(math.log10(span / most))
+    step = 10.0 ** math.floor(math.log10(span / most))
     step = next(step * factor for factor in (1, 2, 5, 10) if span / (step * factor) <= most)
     start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(start, max(end, start + 1) + 1)]
 
 
-def number(value: float) -> str:
+def number(value: Number) -> str:
     """A tick's value, as short as it can be."""
     for size, mark in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= 10_000 and abs(value) >= size:
@@ -138,14 +142,14 @@ def _vertical(points: Sequence[Point]) -> tuple[list[float], _Axis]:
     return marks, _Axis(marks[0], marks[-1], HEIGHT - BOTTOM, TOP)
 
 
-def _grid(y: _Axis, levels: Sequence[float]) -> Iterator[Element]:
+def _grid(y: _Axis, levels: Sequence[Number]) -> Iterator[Element]:
     for value in levels:
         place = y(value)
         yield tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=place, y2=place, class_="grid")
         yield tag("text", number(value), x=LEFT - 8, y=place + 4, class_="tick end")
 
 
-def _below(x: _Axis, marks: Sequence[float], label: str) -> Iterator[Element]:
+def _below(x: _Axis, marks: Sequence[Number], label: str) -> Iterator[Element]:
     for value in marks:
         place = x(value)
         yield tag("text", number(value), x=place, y=HEIGHT - BOTTOM + 17, class_="tick middle")
@@ -193,14 +197,36 @@ def _dot(series: Series, point: Point, x: _Axis, y: _Axis) -> Iterator[Element]:
     yield tag("circle", tag("title", words), **place, class_=f"dot {series.colour}")
 
 
-def _labels(places: Sequence[tuple[float, float, Series]]) -> Iterator[Element]:
-    """Names beside their points, pushed down where they would cover each other."""
-    last = -math.inf
-    for down, across, series in sorted(places, key=lambda place: place[:2]):
-        last = max(down, last + APART)
-        left = across > (LEFT + WIDTH) / 2
-        look = {"x": across + (-10 if left else 10), "y": round(last + 4, 1)}
-        yield tag("text", series.name, **look, class_=f"name {'end' if left else ''}")
+def _labels(places: Sequence[tuple[Number, Number, Series]]) -> Iterator[Element]:
+    """Names beside their points: to the right, or where they cover the least of anything else."""
+    taken = [(x - 7, y - 7, x + 7, y + 7) for y, x, _ in places]
+    for y, x, series in sorted(places, key=lambda place: place[:2]):
+        wide = LETTER * len(series.name)
+        found = [
+            (x + 10, y + 4, "", x + 10),
+            (x - 10, y + 4, "end", x - 10 - wide),
+            (x, y - 12, "middle", x - wide / 2),
+            (x, y + 20, "middle", x - wide / 2),
+        ]
+        boxes = [(left, down - 11, left + wide, down + 3) for _, down, _, left in found]
+        best = min(range(len(found)), key=lambda n: _covered(boxes[n], taken))
+        taken.append(boxes[best])
+        across, down, anchor, _ = found[best]
+        place = {"x": round(across, 1), "y": round(down, 1)}
+        yield tag("text", series.name, **place, class_=f"name {anchor}".strip())
+
+
+def _covered(box: Box, others: Sequence[Box]) -> float:
+    """Area of a box that others share, and how far it leaves the chart, which weighs more."""
+    left, top, right, bottom = box
+    shared = sum(
+        max(0.0, min(right, other[2]) - max(left, other[0]))
+        * max(0.0, min(bottom, other[3]) - max(top, other[1]))
+        for other in others
+    )
+    across = max(0.0, LEFT - left) + max(0.0, right - WIDTH)
+    down = max(0.0, -top) + max(0.0, bottom - (HEIGHT - BOTTOM + 6))
+    return shared + 100 * (across + down)
 
 
 def _decades(x: _Axis) -> list[float]:
@@ -218,6 +244,6 @@ def _decades(x: _Axis) -> list[float]:
     return [float(f"{value:.2g}") for value in steps]
 
 
-def _value(point: Point) -> float:
+def _value(point: Point) -> Number:
     assert point.y is not None  # only points with a value are drawn
     return point.y

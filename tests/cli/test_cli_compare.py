@@ -1,0 +1,74 @@
+"""`framecast compare`, from evaluations to pages."""
+
+from pathlib import Path
+
+import pytest
+
+GLYPHS = ("--protocol", "glyphs/5-5", "--limit", 12, "--batch", 12)
+
+
+@pytest.fixture
+def results(cli, model_folder, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Results of a tiny model and of copy-last."""
+    for model, out in ((model_folder(), "r/tiny"), ("copy-last", "r/copy")):
+        assert cli("evaluate", model, *GLYPHS, "-o", out).code == 0
+    return [Path("r/tiny"), Path("r/copy")]
+
+
+def test_from_evaluations_to_pages(cli, results: list[Path]) -> None:
+    ran = cli("compare", f"tiny={results[0]}", results[1], "--out", "all.html", "--title", "Mine")
+    assert ran.code == 0, ran.err
+    for words in (
+        "glyphs/5-5",
+        "tiny",
+        "copy-last",
+        "MSE",
+        "Differences",
+        "wrote all.html and all.md",
+    ):
+        assert words in ran.out
+    page, tables = Path("all.html").read_text(), Path("all.md").read_text()
+    for text in (page, tables):
+        assert "Mine" in text
+        assert "tiny" in text
+    assert page.count("<img") == 4 * 3
+    again = cli("compare", *results, "--out", "all.html", "--json")
+    assert again.code == 0, again.err
+    assert again.json["wrote"] == ["all.html", "all.md"]
+    rows = again.json["protocols"][0]["rows"]
+    assert {row["name"] for row in rows} == {"convlstm", "copy-last", "context-mean"}
+    tiny = next(row for row in rows if row["name"] == "convlstm")
+    assert tiny["multiply_adds"] > 0
+
+    blind = cli("compare", *results, "--blind", "--json")
+    assert blind.code == 0, blind.err
+    assert blind.json == {"wrote": ["blind.html"], "pairs": 12}
+    assert "copy-last" not in Path("blind.html").read_text()
+    assert not Path("blind.md").exists()
+
+
+def test_what_is_something_else_is_never_replaced(cli, results: list[Path]) -> None:
+    Path("notes.md").write_text("years of work")
+    ran = cli("compare", *results, "--out", "notes.html")
+    assert ran.code == 2
+    assert "notes.md is there and no comparison; give another --out" in ran.err
+    assert Path("notes.md").read_text() == "years of work"
+    assert not Path("notes.html").exists()
+    Path("blind.html").write_text("<html>mine</html>")
+    assert cli("compare", *results, "--blind").code == 2
+    assert Path("blind.html").read_text() == "<html>mine</html>"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "name folders that framecast evaluate left"),
+        (("nowhere",), "nowhere holds no results.json"),
+        (("nowhere", "--out", "page.pdf"), "the page is an .html file, got page.pdf"),
+    ],
+)
+def test_wrong_input_is_one_line(cli, arguments: tuple[str, ...], said: str) -> None:
+    ran = cli("compare", *arguments)
+    assert ran.code == 2
+    assert said in ran.err
+    assert len(ran.err.splitlines()) == 1
