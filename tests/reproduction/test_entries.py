@@ -142,6 +142,8 @@ def test_published_models_are_the_ones_that_are_trained() -> None:
 
 
 def test_names_tell_what_differs() -> None:
+    for _, entry in ALL:
+        assert len({part.title for part in entry.parts}) == len(entry.parts)
     for _, _, part in parts():
         for line in part.lines:
             assert bool(line.options) == bool(line.name)

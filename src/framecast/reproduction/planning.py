@@ -81,30 +81,37 @@ def plan(paper: str, entry: Entry, scale: Scale, place: Place, *, partial: bool 
     if scale not in entry.scales:
         known = ", ".join(entry.scales)
         raise ConfigError(f"{paper} {entry.name} is not made at the scale {scale}; use {known}")
-    parts = [part for part in entry.parts if part.commands or (part.lines and part.at(scale))]
-    left_out = [
-        f"{part.title}: not at the scale {scale}" for part in entry.parts if part not in parts
-    ]
-    lacking = {part.title: _lacking(part, scale, place) for part in parts}
-    if partial and not all(lacking.values()):
-        left_out += [f"{title}: no {', no '.join(few)}" for title, few in lacking.items() if few]
-        parts = [part for part in parts if not lacking[part.title]]
-    steps = list(_steps(parts, scale, place))
-    results = _results(parts, scale, place)
+    parts, left_out = _chosen(entry, scale, place, partial)
     title = f"{published.about(paper).short}, {_number(entry.name)}: {entry.title}"
-    if results:
-        page = place.out / f"{paper}-{entry.name}-{scale}.html"
+    page = place.out / f"{paper}-{entry.name}-{scale}.html"
+    steps = list(_steps(parts, scale, place))
+    if results := _results(parts, scale, place):
         heading = f"{title} (scale {scale})"
         words = ("compare", *results, "--out", str(page), "--title", heading)
         steps.append(Step("compare", words, page))
-    wanted = dict.fromkeys(option for part in parts for option in lacking[part.title])
+    wanted = (option for part in parts for option in _lacking(part, scale, place))
     return Plan(
         title,
         tuple(_notes(entry, parts, scale)),
         tuple(dict.fromkeys(steps)),
         (*left_out, *_unmade(paper, entry, parts, scale)),
-        tuple(wanted),
+        tuple(dict.fromkeys(wanted)),
     )
+
+
+def _chosen(
+    entry: Entry, scale: Scale, place: Place, partial: bool
+) -> tuple[list[Part], list[str]]:
+    """The parts that are made, and why the others are not."""
+    parts = [part for part in entry.parts if part.commands or (part.lines and part.at(scale))]
+    others = [part for part in entry.parts if part not in parts]
+    left_out = [f"{part.title}: not at the scale {scale}" for part in others]
+    lacking = [_lacking(part, scale, place) for part in parts]
+    if not partial or all(lacking):
+        return parts, left_out
+    pairs = list(zip(parts, lacking, strict=True))
+    left_out += [f"{part.title}: no {', no '.join(few)}" for part, few in pairs if few]
+    return [part for part, few in pairs if not few], left_out
 
 
 def datasets(entry: Entry, scale: Scale) -> tuple[str, ...]:
