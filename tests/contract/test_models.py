@@ -208,7 +208,8 @@ CASES = {
         stages=(E3DTraining(steps=1, context_forcing=constant(0.5)),),
     ),
     "simvp": Case(
-        dataclasses.replace(SMALL_SIMVP, drop_path=(0.3, 0.6)), stages=(SimVPTraining(steps=1),)
+        dataclasses.replace(SMALL_SIMVP, drop_path=(0.3, 0.6)),
+        stages=(SimVPTraining(steps=1), SimVPTraining(steps=1, recompute=True)),
     ),
     "simvp, inception": Case(
         dataclasses.replace(SMALL_SIMVP, translator="inception", halvings=2),

@@ -124,11 +124,11 @@ class Naive:
         widths = [config.context * config.hidden, *[config.wide] * (config.blocks - 1)]
         widths.append(config.future * config.hidden)
         for number in range(config.blocks):
-            maps = self.added(f"translator.{part}", maps, self.attention)
-            maps = self.added(f"translator.{part + 1}", maps, self.mixer)
+            maps = self.added(f"translator.parts.{part}", maps, self.attention)
+            maps = self.added(f"translator.parts.{part + 1}", maps, self.mixer)
             part += 2
             if widths[number] != widths[number + 1]:
-                maps = self.convolution(f"translator.{part}", maps)
+                maps = self.convolution(f"translator.parts.{part}", maps)
                 part += 1
         return maps
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -147,6 +148,32 @@ def test_running_statistics_move_after_a_step() -> None:
     assert all(torch.equal(norm.mean, old) for norm, old in zip(norms, before, strict=True))
     trained.after_step(0, Alone())
     assert not any(torch.equal(norm.mean, old) for norm, old in zip(norms, before, strict=True))
+
+
+@pytest.mark.parametrize("translator", ["gsta", "inception"])
+def test_recomputed_layers_give_equal_gradients_and_statistics(translator) -> None:
+    """And keep far less for the backward pass; chance falls the same way again."""
+    drop = (0.5, 0.5) if translator == "gsta" else (0.0, 0.0)
+    results = []
+    for recompute in (False, True):
+        model = build(translator=translator, drop_path=drop, future=2)
+        trained = stage(model, recompute=recompute).train()
+        kept: list[int] = []
+
+        def keep(tensor: torch.Tensor, kept: list[int] = kept) -> torch.Tensor:
+            kept.append(tensor.untyped_storage().nbytes())
+            return tensor
+
+        torch.manual_seed(3)
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            trained("main", Clip(frames(7)), 0)["total"].backward()
+        trained.after_step(0, Alone())
+        gradients = [p.grad for p in model.parameters()]
+        results.append((gradients, list(model.buffers()), sum(kept)))
+    (plain, statistics, all_kept), (again, same, few) = results
+    torch.testing.assert_close(again, plain)
+    torch.testing.assert_close(same, statistics)
+    assert few < 0.6 * all_kept
 
 
 def test_clips_skip_by_chance_in_training_alone() -> None:

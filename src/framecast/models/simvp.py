@@ -9,7 +9,7 @@ Reference:
     Tan, Gao, Li, Li, SimVP: Towards Simple yet Powerful Spatiotemporal Predictive Learning (2022).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -23,6 +23,7 @@ from torch.nn import functional
 from framecast.clip import Clip
 from framecast.errors import ConfigError
 from framecast.layers.batch_norm import BatchNorm, settle
+from framecast.layers.recompute import recompute
 from framecast.layers.separable import Depthwise, Pointwise
 from framecast.layers.typed import Layers
 from framecast.model import FrameSpec, Model, ModelConfig, Options, Step, pad_to_multiple
@@ -137,11 +138,18 @@ class Resized(nn.Module):
         return functional.silu(self.norm(x))
 
 
-def _alternating(config: SimVPConfig, size: Size) -> nn.Sequential:
+def _alternating(config: SimVPConfig, size: Size) -> Layers[Resized]:
     """As many layers that change the size as there are halvings, others between them."""
     between: tuple[Size, ...] = ("same", size)
     sizes = (size, *(between * (config.halvings - 1)))
-    return nn.Sequential(*(Resized(config.hidden, config.hidden, config.kernel, s) for s in sizes))
+    return Layers[Resized](Resized(config.hidden, config.hidden, config.kernel, s) for s in sizes)
+
+
+def _through(layers: Iterable[nn.Module], x: Tensor, recomputed: bool) -> Tensor:
+    """One layer after another, of which, if they are recomputed, the inputs alone are kept."""
+    for layer in layers:
+        x = recompute(layer, x, when=recomputed)
+    return x
 
 
 class Encoder(nn.Module):
@@ -153,12 +161,14 @@ class Encoder(nn.Module):
         self.first = Resized(config.channels, config.hidden, config.kernel, "same")
         self.rest = _alternating(config, "half")
 
-    def forward(self, frames: Float[Tensor, "n c h w"]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, frames: Float[Tensor, "n c h w"], recomputed: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """The small maps, and those of the first convolution, in the size of the frames."""
         # a copy, as the strides of a single channel do not say which layout it is in
         last = frames.movedim(1, -1).clone(memory_format=torch.contiguous_format).movedim(-1, 1)
-        first = self.first(last)
-        return self.rest(first), first
+        first = recompute(self.first, last, when=recomputed)
+        return _through(self.rest, first, recomputed), first
 
 
 class Decoder(nn.Module):
@@ -171,9 +181,12 @@ class Decoder(nn.Module):
         self.last = Resized(config.hidden, config.hidden, config.kernel, "same")
         self.output = Pointwise(config.hidden, config.channels)
 
-    def forward(self, maps: Tensor, first: Tensor) -> Float[Tensor, "n c h w"]:
+    def forward(
+        self, maps: Tensor, first: Tensor, recomputed: bool = False
+    ) -> Float[Tensor, "n c h w"]:
         """Frames; `first` are the encoder's first maps of the observed frames beside them."""
-        return self.output(self.last(self.rest(maps) + first))
+        both = _through(self.rest, maps, recomputed) + first
+        return self.output(recompute(self.last, both, when=recomputed))
 
 
 # the translator of the first paper
@@ -219,17 +232,19 @@ class Inception(nn.Module):
             InceptionBlock(i, o, config) for i, o in zip(back, outs, strict=True)
         )
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    def forward(
+        self, x: Float[Tensor, "b c h w"], recomputed: bool = False
+    ) -> Float[Tensor, "b d h w"]:
         """Maps of the future, a frame's channels in a row; so are those of the context."""
         given: list[Tensor] = []
         for block in self.down:
-            x = block(x)
+            x = recompute(block, x, when=recomputed)
             given.append(x)
         given.pop()
         first, *others = self.up
-        x = first(x)
+        x = recompute(first, x, when=recomputed)
         for block in others:
-            x = block(torch.cat([x, given.pop()], 1))
+            x = recompute(block, torch.cat([x, given.pop()], 1), when=recomputed)
         return x
 
 
@@ -305,7 +320,7 @@ class Added(nn.Module):
         return x + change
 
 
-class GSTA(nn.Sequential):
+class GSTA(nn.Module):
     """Blocks of gated attention and mixed channels, as many channels wide as what they take.
 
     Reference: Tan et al. (2022), Section 3.
@@ -313,6 +328,7 @@ class GSTA(nn.Sequential):
 
     def __init__(self, config: SimVPConfig) -> None:
         """After a block channels change, if the next one has others."""
+        super().__init__()
         widths = (config.seen, *[config.wide] * (config.blocks - 1), config.mapped)
         first, last = config.drop_path
         parts: list[nn.Module] = []
@@ -322,7 +338,13 @@ class GSTA(nn.Sequential):
             parts.append(Added(inputs, Mixer(inputs, config.expansion), rate))
             if inputs != outputs:
                 parts.append(Pointwise(inputs, outputs))
-        super().__init__(*parts)
+        self.parts = nn.ModuleList(parts)
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], recomputed: bool = False
+    ) -> Float[Tensor, "b d h w"]:
+        """Maps of the future, a frame's channels in a row; so are those of the context."""
+        return _through(self.parts, x, recomputed)
 
 
 # the model
@@ -351,14 +373,17 @@ class SimVP(Model):
             context_max=self.config.context,
         )
 
-    def block(self, frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t2 c h w"]:
+    def block(
+        self, frames: Float[Tensor, "b t c h w"], recomputed: bool = False
+    ) -> Float[Tensor, "b t2 c h w"]:
         """The next `future` frames from `context` frames, of sizes that need no padding."""
         count, context = frames.shape[:2]
-        maps, first = self.encoder(frames.flatten(0, 1))
+        maps, first = self.encoder(frames.flatten(0, 1), recomputed)
         image = maps.unflatten(0, (count, context)).flatten(1, 2)
-        image = self.translator(image.contiguous(memory_format=LAYOUT))
+        image = self.translator(image.contiguous(memory_format=LAYOUT), recomputed)
         maps = image.unflatten(1, (self.config.future, -1)).flatten(0, 1)
-        decoded = self.decoder(maps.contiguous(memory_format=LAYOUT), self._beside(first, count))
+        maps = maps.contiguous(memory_format=LAYOUT)
+        decoded = self.decoder(maps, self._beside(first, count), recomputed)
         return decoded.unflatten(0, (count, -1))
 
     def _beside(self, first: Tensor, count: int) -> Tensor:
@@ -374,15 +399,19 @@ class SimVP(Model):
         maps = first.unflatten(0, (count, context))[:, numbers.clamp(max=context - 1)]
         return maps.flatten(0, 1).contiguous(memory_format=LAYOUT)
 
-    def blocks(self, frames: Float[Tensor, "b t c h w"], horizon: int) -> Iterator[Tensor]:
+    def blocks(
+        self, frames: Float[Tensor, "b t c h w"], horizon: int, recomputed: bool = False
+    ) -> Iterator[Tensor]:
         """Block after block, each from the last frames before it; the last one is cut.
 
         Args:
             frames: The last `context` frames, of sizes that need no padding.
             horizon: How many frames in all.
+            recomputed: Keep the inputs of layers alone for the backward pass, and compute the rest
+                again.
         """
         for done in range(0, horizon, self.config.future):
-            block = self.block(frames)
+            block = self.block(frames, recomputed)
             yield block[:, : horizon - done]
             frames = torch.cat([frames, block], 1)[:, -self.config.context :]
 
@@ -416,6 +445,8 @@ class TrainingConfig(StageConfig):
     type: ClassVar[str] = "simvp/main"
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
     """Optimizer of all parameters."""
+    recompute: bool = False
+    """Compute each layer again in the backward pass: equal gradients, less memory, more time."""
 
 
 class Training(Stage, of=SimVP, name="main"):
@@ -440,7 +471,8 @@ class Training(Stage, of=SimVP, name="main"):
         seen = frames[:, self.context - self.model.config.context : self.context]
         horizon = frames.shape[1] - self.context
         seen = pad_to_multiple(seen, self.model.expects.multiple_of)
-        predicted = torch.cat(list(self.model.blocks(seen, horizon)), 1)[..., :height, :width]
+        blocks = self.model.blocks(seen, horizon, self.config.recompute)
+        predicted = torch.cat(list(blocks), 1)[..., :height, :width]
         return {"total": functional.mse_loss(predicted.float(), frames[:, self.context :])}
 
     def after_step(self, step: int, reducer: Reducer) -> None:

@@ -19,7 +19,7 @@ EPOCH = 625
 DROP_FROM = 0.01
 """Drop path of a first block, which the authors' program always has."""
 KTH = SimVPConfig(halvings=1, wide=256, blocks=6)
-SMALL = SimVPConfig(hidden=24, wide=160, blocks=4, expansion=4)
+SMALL = SimVPConfig(hidden=16, wide=192, blocks=4, expansion=4)
 """For CPUs."""
 
 
@@ -52,7 +52,7 @@ def moving_mnist_small() -> Experiment:
         horizon=10,
         stages={
             "main": TrainingConfig(
-                steps=5_000,
+                steps=4_000,
                 batch=8,
                 optimizer=_adam(2e-3),
                 validate_every=250,
