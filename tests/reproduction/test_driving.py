@@ -100,6 +100,17 @@ def test_handlers_of_signals_are_put_back() -> None:
     assert {number: signal.getsignal(number) for number in before} == before
 
 
+def test_a_signal_that_comes_while_a_command_starts_reaches_it(monkeypatch) -> None:
+    start_process = subprocess.Popen
+
+    def interrupted(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return start_process(["sleep", "60"], process_group=0)
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    assert call(Step("show", ())) == 128 + signal.SIGINT
+
+
 class TestDone:
     """What counts as done."""
 
