@@ -86,23 +86,26 @@ class CausalLSTMUnit(Unit[CausalLSTMState]):
     ) -> Turn[CausalLSTMState]:
         """One frame: the temporal memory, the spatial one, the output."""
         old = torch.zeros_like(state.cell) if memory is None else memory
-        of_features = self.from_features(features).split((3 * self.hidden,) * 2 + (self.hidden,), 1)
-        of_hidden = self.from_hidden(state.hidden).split((3 * self.hidden, self.hidden), 1)
-        cell = self._temporal(of_features[0] + of_hidden[0], state.cell)
-        of_cell = self.from_new_cell(cell).split((3 * self.hidden, self.hidden), 1)
-        new = self._spatial(of_features[1] + of_cell[0], old)
-        leave = torch.tanh(of_features[2] + of_hidden[1] + of_cell[1] + self.from_new_memory(new))
+        of_features = self.from_features(features).chunk(7, 1)
+        of_hidden = self.from_hidden(state.hidden).chunk(4, 1)
+        cell = self._temporal(of_features[:3], of_hidden[:3], state.cell)
+        of_cell = self.from_new_cell(cell).chunk(4, 1)
+        new = self._spatial(of_features[3:6], of_cell[:3], old)
+        leave = torch.tanh(of_features[6] + of_hidden[3] + of_cell[3] + self.from_new_memory(new))
         hidden = leave * torch.tanh(self.merge(torch.cat([cell, new], 1)))
         return Turn(hidden, CausalLSTMState(hidden, cell), new)
 
-    def _temporal(self, drive: Tensor, cell: Tensor) -> Tensor:
+    def _temporal(self, one: tuple[Tensor, ...], other: tuple[Tensor, ...], cell: Tensor) -> Tensor:
         """C' of what features and hidden state give its gates."""
-        enter, forget, new = (drive + self.from_cell(cell)).chunk(3, 1)
+        of_cell = self.from_cell(cell).chunk(3, 1)
+        enter, forget, new = (a + b + c for a, b, c in zip(one, other, of_cell, strict=True))
         return torch.sigmoid(forget + self.forget_bias) * cell + torch.sigmoid(enter) * new.tanh()
 
-    def _spatial(self, drive: Tensor, memory: Tensor) -> Tensor:
+    def _spatial(
+        self, one: tuple[Tensor, ...], other: tuple[Tensor, ...], memory: Tensor
+    ) -> Tensor:
         """M' of what features and C' give its gates."""
-        enter, forget, new = drive.chunk(3, 1)
+        enter, forget, new = (a + b for a, b in zip(one, other, strict=True))
         enter_m, forget_m, kept = self.from_memory(memory).chunk(3, 1)
         forget = torch.sigmoid(forget + forget_m + self.forget_bias)
         return forget * kept.tanh() + torch.sigmoid(enter + enter_m) * new.tanh()

@@ -135,12 +135,12 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         """One frame, or window of frames: both memories, then the output."""
         x = features if features.ndim == 5 else features.unsqueeze(2)
         old = torch.zeros_like(state.cell) if memory is None else memory.reshape_as(state.cell)
-        of_features = self.from_features(x).split((3 * self.hidden,) * 2 + (self.hidden,), 1)
-        of_hidden = self.from_hidden(state.hidden).split((3 * self.hidden, self.hidden), 1)
-        cell = self._temporal(of_features[0] + of_hidden[0], state)
-        new = self._spatial(of_features[1], old)
+        of_features = self.from_features(x).chunk(7, 1)
+        of_hidden = self.from_hidden(state.hidden).chunk(4, 1)
+        cell = self._temporal(of_features[:3], of_hidden[:3], state)
+        new = self._spatial(of_features[3:6], old)
         both = torch.cat([cell, new], 1)
-        leave = of_features[2] + of_hidden[1] + self.from_new(both)
+        leave = of_features[6] + of_hidden[3] + self.from_new(both)
         leave = torch.sigmoid(leave.tanh() if self.reference else leave)
         hidden = leave * torch.tanh(self.merge(both))
         if self.residual is not None:
@@ -149,17 +149,19 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         past = self._remember(state.past, cell)
         return Turn(hidden.reshape(shape), E3DLSTMState(hidden, cell, past), new.reshape(shape))
 
-    def _temporal(self, drive: Tensor, state: E3DLSTMState) -> Tensor:
-        """C' of the sums of the products of its three gates."""
-        enter, recall, new = drive.chunk(3, 1)
+    def _temporal(
+        self, one: tuple[Tensor, ...], other: tuple[Tensor, ...], state: E3DLSTMState
+    ) -> Tensor:
+        """C' of what features and hidden state give its gates."""
+        enter, recall, new = (a + b for a, b in zip(one, other, strict=True))
         found = recollect(torch.sigmoid(recall), state.past)
         return torch.sigmoid(enter) * torch.tanh(new) + self.recalled(state.cell + found)
 
-    def _spatial(self, drive: Tensor, memory: Tensor) -> Tensor:
-        """M' of the products of the features for its three gates."""
-        of_memory = self.from_memory(memory)
-        enter, forget, new = (drive + of_memory[:, : 3 * self.hidden]).chunk(3, 1)
-        old = of_memory[:, 3 * self.hidden :].tanh() if self.reference else memory
+    def _spatial(self, one: tuple[Tensor, ...], memory: Tensor) -> Tensor:
+        """M' of what features and memory give its gates."""
+        other = self.from_memory(memory).split(self.hidden, 1)
+        enter, forget, new = (a + b for a, b in zip(one, other[:3], strict=True))
+        old = other[3].tanh() if self.reference else memory
         kept = torch.sigmoid(forget + self.forget_bias) * old
         return torch.sigmoid(enter) * torch.tanh(new) + kept
 

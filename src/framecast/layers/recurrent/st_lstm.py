@@ -80,17 +80,17 @@ class STLSTMUnit(Unit[STLSTMState]):
     ) -> Turn[STLSTMState]:
         """One frame: both memories, then the output."""
         old = torch.zeros_like(state.cell) if memory is None else memory
-        of_features = self.from_features(features).split((3 * self.hidden,) * 2 + (self.hidden,), 1)
-        of_hidden = self.from_hidden(state.hidden).split((3 * self.hidden, self.hidden), 1)
-        cell = self._renew(of_features[0] + of_hidden[0], state.cell)
-        new = self._renew(of_features[1] + self.from_memory(old), old)
+        of_features = self.from_features(features).chunk(7, 1)
+        of_hidden = self.from_hidden(state.hidden).chunk(4, 1)
+        cell = self._renew(of_features[:3], of_hidden[:3], state.cell)
+        new = self._renew(of_features[3:6], self.from_memory(old).chunk(3, 1), old)
         both = torch.cat([cell, new], 1)
-        leave = torch.sigmoid(of_features[2] + of_hidden[1] + self.from_new(both))
+        leave = torch.sigmoid(of_features[6] + of_hidden[3] + self.from_new(both))
         hidden = leave * torch.tanh(self.merge(both))
         return Turn(hidden, STLSTMState(hidden, cell), new)
 
-    def _renew(self, drive: Tensor, memory: Tensor) -> Tensor:
-        """Either memory, from the sum of the products of its three gates."""
-        enter, forget, new = drive.chunk(3, 1)
+    def _renew(self, one: tuple[Tensor, ...], other: tuple[Tensor, ...], memory: Tensor) -> Tensor:
+        """Either memory, from the products of two maps with its three gates."""
+        enter, forget, new = (a + b for a, b in zip(one, other, strict=True))
         kept = torch.sigmoid(forget + self.forget_bias) * memory
         return kept + torch.sigmoid(enter) * new.tanh()
