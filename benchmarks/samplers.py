@@ -10,7 +10,7 @@ processor time, summed over threads, which other work on the machine disturbs le
 With `video-vqvae`, those of Video VQ-VAE's two priors at the paper's geometry instead, of a reduced
 width (see `volumes.py`), with the bytes that a cache keeps for a row.
 
-    python benchmarks/samplers.py video-vqvae [--hidden 64] [--samples 8] [--threads 1]
+    python benchmarks/samplers.py video-vqvae [--hidden 64] [--side 32] [--samples 8] [--threads 1]
 """
 
 import argparse
@@ -124,11 +124,12 @@ def main() -> None:
     parser.add_argument("prior", nargs="?", choices=kinds, default=kinds[0])
     parser.add_argument("--model", help="an S-HR-VQVAE; random weights and codes without")
     parser.add_argument("--hidden", type=int, default=64, help="channels of video-vqvae's priors")
+    parser.add_argument("--side", type=int, default=32, help="height of video-vqvae's top grid")
     both = ("top", "bottom")
     parser.add_argument("--levels", nargs="+", choices=both, default=both, help="of video-vqvae")
     kinds = ("cached", "fixed-point")
     parser.add_argument("--samplers", nargs="+", choices=kinds, default=kinds, help="the same")
-    parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--samples", type=int, default=8, help="0 for video-vqvae's likeliest")
     parser.add_argument("--positions", type=int, default=66, help="that the naive one is timed on")
     parser.add_argument("--rounds", type=int, default=3, help="of the others; the best counts")
     parser.add_argument("--threads", type=int, default=1)
@@ -167,9 +168,10 @@ def compare(options: argparse.Namespace) -> None:
 
 def compare_volumes(options: argparse.Namespace) -> None:
     """Video VQ-VAE's priors."""
-    priors = Priors(options.hidden, options.samples)
+    priors = Priors(options.hidden, options.samples, options.side)
+    drawn = f"{options.samples} samples" if options.samples else "the likeliest"
     for level in options.levels:
-        print(f"\n{level}, {options.samples} samples", flush=True)
+        print(f"\n{level}, {drawn}", flush=True)
         samplers, counts = options.samplers, (options.positions, options.rounds)
         rows = list(measure_volumes(priors, level, samplers, *counts))
         print(f"{'':24}{'seconds':>10}{'× naive':>10}{'passes':>10}{'MB a row':>10}")

@@ -1,8 +1,8 @@
 """The samplers of Video VQ-VAE's priors at the paper's geometry, at a reduced width.
 
-Top prior: 3 slices of 32×32, 40 layers, filter 3. Bottom prior: 6 slices of 64×64, 20 layers,
-filter 5. Attention every 5 layers, 512 codewords, random weights and codes. `samplers.py` prints
-the table.
+Top prior: 3 slices of 32×32 (or as asked for), 40 layers, filter 3. Bottom prior: 6 slices of twice
+the size, 20 layers, filter 5. Attention every 5 layers, 512 codewords, random weights and codes.
+`samplers.py` prints the table.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from framecast.models.video_vqvae.top import TopConditioningConfig, TopConfig, T
 from framecast.noise import Noise
 from timing import timed
 
-CODEWORDS, TOPS, SIZE = 512, 4, 32
+CODEWORDS, TOPS = 512, 4
 
 
 @dataclass(frozen=True)
@@ -39,30 +39,34 @@ class VolumeRow:
 class Priors:
     """Both priors, and random codes of 16 frames."""
 
-    def __init__(self, hidden: int, samples: int) -> None:
-        """Make them with so many hidden channels, twice as many inside a layer."""
+    def __init__(self, hidden: int, samples: int, side: int) -> None:
+        """Make them with so many hidden channels, twice as many inside a layer.
+
+        `side` is the height and width of the top grid; no samples are the likeliest tokens.
+        """
         sizes = {"hidden": hidden, "residual": 2 * hidden}
         above = TopConditioningConfig(hidden // 4, hidden // 2, residual=hidden // 4)
         below = BottomConditioningConfig(hidden // 4, 2 * hidden, residual=hidden // 4)
         values = (CODEWORDS, CODEWORDS)
         self.top = TopPrior(TopConfig(**sizes, conditioning=above), values, 1, TOPS - 1).eval()
         self.bottom = BottomPrior(BottomConfig(**sizes, conditioning=below), values).eval()
-        self.samples = samples
-        self.tops = torch.randint(CODEWORDS, (1, TOPS, SIZE, SIZE))
-        self.bottoms = torch.randint(CODEWORDS, (1, 2 * TOPS, 2 * SIZE, 2 * SIZE))
+        self.samples, self.rows = samples, samples or 1
+        self.tops = torch.randint(CODEWORDS, (1, TOPS, side, side))
+        self.bottoms = torch.randint(CODEWORDS, (1, 2 * TOPS, 2 * side, 2 * side))
 
     def drawn(self, level: str, sampler: str) -> list[DrawnSlice]:
         """The slices of a level's future."""
-        how = Drawing(Noise.of(0, range(1), self.samples), Rule(), sampler)  # pyright: ignore[reportArgumentType]
+        noise = Noise.of(0, range(1), self.samples) if self.samples else None
+        how = Drawing(noise, Rule(), sampler)  # pyright: ignore[reportArgumentType]
         if level == "top":
             context = self.tops[:, :1], self.bottoms[:, :2]
-            return list(self.top.generate(*context, self.samples, how))
-        rows = [x.repeat(self.samples, 1, 1, 1) for x in (self.tops, self.bottoms[:, :2])]
+            return list(self.top.generate(*context, self.rows, how))
+        rows = [x.repeat(self.rows, 1, 1, 1) for x in (self.tops, self.bottoms[:, :2])]
         return list(self.bottom.generate(*rows, how))
 
     def volumes(self, level: str) -> Iterator[tuple[GatedPixelCNN, Tensor, Tensor]]:
         """A level's network, conditioning and tokens of every volume."""
-        tops, bottoms = (x.repeat(self.samples, 1, 1, 1) for x in (self.tops, self.bottoms))
+        tops, bottoms = (x.repeat(self.rows, 1, 1, 1) for x in (self.tops, self.bottoms))
         if level == "top":
             yield self.top.net, self.top.conditioning(tops[:, :1], bottoms[:, :2]), tops[:, 1:]
             return
@@ -99,7 +103,7 @@ def kept(priors: Priors, level: str, sampler: str) -> int:
     own = {p.untyped_storage().data_ptr() for p in net.parameters()}
     found: dict[int, int] = {}
     weigh(cache, found, set())
-    return sum(size for place, size in found.items() if place not in own) // priors.samples
+    return sum(size for place, size in found.items() if place not in own) // priors.rows
 
 
 def weigh(value: object, found: dict[int, int], seen: set[int]) -> None:
