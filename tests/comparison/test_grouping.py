@@ -11,7 +11,7 @@ from framecast.errors import FolderError
 from framecast.evaluation.comparison.grouping import groups
 from framecast.evaluation.comparison.lines import disagreeing, lines
 from framecast.evaluation.comparison.loading import load, place
-from framecast.evaluation.protocol import find
+from framecast.evaluation.protocol import find, reconstructing
 from framecast.evaluation.result import Result
 
 
@@ -51,6 +51,7 @@ def test_equal_protocols_data_and_sequences_compare(tmp_path: Path) -> None:
             {"protocol": replace(find("glyphs/10-10"), metrics="svg", horizon=12)},
             "horizon 12 instead of 10; metrics svg instead of standard",
         ),
+        ({"protocol": reconstructing(find("glyphs/10-10"))}, "task reconstruct instead of predict"),
         ({"protocol": find("kth/10-20")}, "Another protocol"),
     ],
 )

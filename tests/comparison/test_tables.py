@@ -19,8 +19,8 @@ from framecast.evaluation.comparison.pairs import compared
 from framecast.evaluation.comparison.papers import grid
 from framecast.evaluation.comparison.section import Section, section
 from framecast.evaluation.comparison.text import MARK, document, markdown
-from framecast.evaluation.protocol import find
-from framecast.evaluation.result import Interval, Result
+from framecast.evaluation.protocol import find, reconstructing
+from framecast.evaluation.result import CodecInfo, Interval, LevelInfo, Result
 from framecast.evaluation.statistics import paired_bootstrap
 
 
@@ -184,6 +184,20 @@ def test_facts_say_what_was_done(tmp_path: Path) -> None:
     assert facts["metric set"] == "standard"
     assert facts["data fingerprint"] == "d" * 12
     assert found.about.startswith("Two digits drawn with a font")
+
+
+def test_codes_are_described(tmp_path: Path) -> None:
+    def coded(found: Result) -> Result:
+        level = LevelInfo(4, 3, 2.5, 512.0)
+        return replace(
+            found, rows=found.rows[:1], codec=CodecInfo(512.0, 32768.0, 64.0, [level], 3)
+        )
+
+    write(tmp_path / "a", change=coded, protocol=reconstructing(find("glyphs/10-10")))
+    (found,) = sections(tmp_path / "a")
+    assert dict(found.facts)["frames"] == "10 observed → 10 more"
+    assert any(note.startswith("codes: 1 of 3 levels, 512 bits") for note in found.table.notes)
+    assert not any("copy-last" in note for note in found.table.notes)
 
 
 def test_frames_that_a_protocol_reports(tmp_path: Path) -> None:

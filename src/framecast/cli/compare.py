@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from framecast.evaluation.comparison.section import Section
 
 PAGE, BLIND = Path("compare.html"), Path("blind.html")
-RESULTS = tyro.conf.arg(metavar="[NAME=]FOLDER")
+RESULTS = tyro.conf.arg(metavar="[NAME=]FOLDER …")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Compare:
     model is called by its type, or by NAME where it is given as NAME=FOLDER.
     """
 
-    results: Positional[tuple[Annotated[str, RESULTS], ...]]
+    results: Annotated[Positional[tuple[str, ...]], RESULTS]
     """Folders of results."""
     out: Annotated[Path | None, OUT] = None
     """The page, NAME.html; NAME.md is written beside it. compare.html if not given; blind.html with

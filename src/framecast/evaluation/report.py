@@ -102,7 +102,7 @@ def _notes(result: Result) -> list[str]:
         notes.append(f"{what} are corrupted ({words}), and scores are against clean ones")
     notes += _distance_notes(result)
     if result.codec is not None:
-        notes += _codec_notes(result.codec)
+        notes += codec_notes(result.codec)
     notes += _sample_notes(result)
     if not result.complete:
         used, there = result.data.sequences, result.data.available
@@ -166,7 +166,7 @@ def _distance_notes(result: Result) -> list[str]:
     ]
 
 
-def _codec_notes(codec: CodecInfo) -> list[str]:
+def codec_notes(codec: CodecInfo) -> list[str]:
     """What the codes take, and how each level is used."""
     number = f"{len(codec.levels)} of {codec.available} levels"
     total = (

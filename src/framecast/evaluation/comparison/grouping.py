@@ -7,6 +7,9 @@ from typing import Any
 from framecast.evaluation.comparison.loading import Entry, comparable
 from framecast.evaluation.result import Result
 
+UNSAID = {"task": "predict"}
+"""Fields that protocols leave out where they have this value."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -82,7 +85,7 @@ def _reasons(one: Result, other: Result) -> Iterator[str]:
 def _changed(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
     """Fields of a protocol that differ, besides its name."""
     for key in {**one, **other}:
-        before, after = one.get(key), other.get(key)
+        before, after = (each.get(key, UNSAID.get(key)) for each in (one, other))
         if key not in ("name", "own") and before != after:
             yield f"{key.replace('_', ' ')} {_short(after)} instead of {_short(before)}"
 
