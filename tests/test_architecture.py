@@ -30,8 +30,9 @@ class ForkedConfig(ModelConfig):
 
 
 class Forked(Model):
-    """first → codes (by index, without a gradient) → second; first → third, through no module;
-    nothing goes from second to third; unused is never met."""
+    """first → codes (by index, without a gradient) → second; first and codes → third, through no
+    module; nothing goes from second to third, though it views what they share; unused is never
+    met."""
 
     config_type = ForkedConfig
 
@@ -39,7 +40,7 @@ class Forked(Model):
         super().__init__(config)
         self.first = nn.Conv2d(1, 4, 1)
         self.codes = nn.Embedding(4, 3)
-        self.second = nn.Sequential(nn.Linear(3, 5), nn.ReLU(inplace=True))
+        self.second = nn.Sequential(nn.Flatten(0, 2), nn.Linear(3, 5), nn.ReLU(inplace=True))
         self.third = nn.Linear(4, 2)
         self.unused = nn.Linear(2, 2)
 
@@ -59,9 +60,10 @@ class Forked(Model):
         maps = self.first(frames.flatten(0, 1))
         with torch.no_grad():
             tokens = maps.argmax(1)
-        blank = torch.zeros_like(self.second(self.codes(tokens)))
-        mean = maps.mean((2, 3)) + blank.sum()
-        return self.second(self.codes(tokens)), functional.linear(mean, self.third.weight)
+        vectors = self.codes(tokens)
+        second = self.second(vectors)
+        mean = maps.mean((2, 3)) + vectors.mean() + torch.zeros_like(second).sum()
+        return second, functional.linear(mean, self.third.weight)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def test_arrows_are_what_flows_with_and_without_gradients(forked: Experiment) ->
         ("first", "codes"),
         ("codes", "second"),
         ("first", "third"),
+        ("codes", "third"),
         ("second", "loss: both, one"),
         ("third", "loss: both, two"),
     }
@@ -102,7 +105,7 @@ def test_arrows_are_what_flows_with_and_without_gradients(forked: Experiment) ->
 def test_parts_have_their_sizes(forked: Experiment) -> None:
     found = {part.name: (part.parameters, part.shape) for part in trace(forked).parts}
     assert found["first"] == (8, (3, 4, 8, 8))
-    assert found["second"] == (20, (3, 8, 8, 5))
+    assert found["second"] == (20, (192, 5))
     assert found["third"] == (10, ())  # its weights are used, it is not called
 
 

@@ -125,8 +125,10 @@ class Followed(TorchDispatchMode):
             self._meet(part)
             self.arrows |= {(origin, part) for origin in origins if origin != part}
             origins = frozenset({part})
+        looked_at = set[int]() if func._schema.is_mutable else {_address(each) for each in given}
         for tensor in _tensors(found):
-            self._note(tensor, self.origins(tensor) | origins)
+            if _address(tensor) not in looked_at:  # a view is what it was
+                self._note(tensor, self.origins(tensor) | origins)
         return found
 
     def watch(self, model: nn.Module) -> None:
