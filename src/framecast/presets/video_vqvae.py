@@ -139,11 +139,16 @@ def _long(model: VideoVQVAEConfig, data: DataConfig, batch: int) -> Experiment:
             steps=1_000_000, batch=16, validate_every=EPOCH, checkpoint_every=EPOCH
         ),
         "top": TopTraining(
-            steps=1_016_000, batch=batch, validate_every=EPOCH, checkpoint_every=EPOCH
+            steps=1_016_000,
+            batch=batch,
+            recompute=True,
+            validate_every=EPOCH,
+            checkpoint_every=EPOCH,
         ),
         "bottom": BottomTraining(
             steps=950_000,
             batch=32,
+            recompute=True,
             validate_every=EPOCH,
             checkpoint_every=EPOCH,
             sample_every=10 * EPOCH,
