@@ -27,6 +27,8 @@ PRESETS = (
     "predrnn/moving-mnist",
     "predrnn-pp/moving-mnist",
     "e3d-lstm/moving-mnist",
+    "simvp/moving-mnist",
+    "simvp/moving-mnist-inception",
 )
 SIZE = (64, 64)
 PASSES = 3
