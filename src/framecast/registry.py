@@ -227,7 +227,7 @@ PROTOCOLS: dict[str, str] = {
     "moving-mnist-file/10-10": "framecast.evaluation.protocols:moving_mnist_file_10_10",
     "glyphs/10-10": "framecast.evaluation.protocols:glyphs_10_10",
     "glyphs/5-5": "framecast.evaluation.protocols:glyphs_5_5",
-    "glyphs/5-5@v3d": "framecast.evaluation.protocols:glyphs_5_5_v3d",
+    "glyphs/5-5@10-samples": "framecast.evaluation.protocols:glyphs_5_5_samples",
     "stochastic-glyphs/5-10": "framecast.evaluation.protocols:stochastic_glyphs_5_10",
     "kth/10-20": "framecast.evaluation.protocols:kth_10_20",
     "kth/10-40": "framecast.evaluation.protocols:kth_10_40",

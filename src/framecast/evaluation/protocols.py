@@ -171,9 +171,9 @@ def glyphs_5_5() -> Protocol:
     return _glyphs(5, 5, test_size=200)
 
 
-def glyphs_5_5_v3d() -> Protocol:
+def glyphs_5_5_samples() -> Protocol:
     """Two digits drawn with a font, 5 frames to 5, mean of 10 samples; needs no download."""
-    return replace(glyphs_5_5(), name="glyphs/5-5@v3d", samples=10, reduce="mean")
+    return replace(glyphs_5_5(), name="glyphs/5-5@10-samples", samples=10, reduce="mean")
 
 
 def stochastic_glyphs_5_10() -> Protocol:

@@ -2,7 +2,7 @@
 
 from framecast.reproduction.entries import Entry, Line, Measure, Part, Training, baseline
 
-TINY = Measure("glyphs/5-5@v3d")
+TINY = Measure("glyphs/5-5@10-samples")
 CPU = Measure(
     "moving-mnist/10-10@v3d", "moving-mnist", ("--samples", "10", "--limit", "100"), "10-of-100"
 )
