@@ -22,6 +22,7 @@ from framecast.models.predrnn_pp import TrainingConfig as PredRNNPPTraining
 from framecast.models.recurrent import Recurrent
 from framecast.schedules import constant
 from framecast.stage import Stage
+from models.fitting import fit
 
 CONTEXT, LENGTH = 3, 6
 TINY = {"patch": 2, "layers": 3, "hidden": 2, "kernel": 3}
@@ -335,11 +336,5 @@ def test_training_lowers_the_loss(name, loss):
     error = predicted - batch.frames[:, 1:]
     expected = error.square().mean() + (error.abs().mean() if loss == "l1+mse" else 0)
     torch.testing.assert_close(stage("main", batch, 0)["total"], expected)
-    optimizer = torch.optim.Adam(stage.parameters(), 1e-2)
-    losses = []
-    for step in range(15):
-        optimizer.zero_grad()
-        losses.append(stage("main", batch, step)["total"])
-        losses[-1].backward()
-        optimizer.step()
+    losses = fit(stage, batch, steps=15, rate=1e-2)
     assert losses[-1] < 0.9 * losses[0]

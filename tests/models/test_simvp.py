@@ -16,6 +16,7 @@ from framecast.layers.batch_norm import BatchNorm
 from framecast.models.simvp import Added, SimVP, SimVPConfig, Training, TrainingConfig
 from framecast.stage import OptimizerConfig
 from layers.processes import Alone
+from models.fitting import fit
 from models.naive_simvp import Naive
 
 SMALL = SimVPConfig(
@@ -289,13 +290,7 @@ def test_it_learns_a_motion(translator) -> None:
             film[row, t, 0, 2 * row : 2 * row + 2, t % 8] = 1
     model = SimVP(replace(SMALL, hidden=8, wide=16, blocks=2, translator=translator))
     trained = stage(model, optimizer=OptimizerConfig(learning_rate=1e-2)).train()
-    optimizer = torch.optim.Adam(trained.parameters(), lr=1e-2)
-    for step in range(80):
-        start = step % 4
-        optimizer.zero_grad()
-        trained("main", Clip(film[:, start : start + 6]), step)["total"].backward()
-        optimizer.step()
-        trained.after_step(step, Alone())
+    fit(trained, *(Clip(film[:, start : start + 6]) for start in range(4)), steps=80, rate=1e-2)
     error = trained.eval().validate(Clip(film[:, :6]))["score"]
     still = (film[:, 3:6] - film[:, 2:3]).square().sum((2, 3, 4)).mean()
     assert error < 0.2 * still

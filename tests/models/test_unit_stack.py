@@ -13,6 +13,7 @@ from framecast.clip import Clip
 from framecast.errors import ConfigError
 from framecast.models.unit_stack import TrainingConfig, UnitStack, UnitStackConfig
 from framecast.schedules import constant
+from models.fitting import fit
 
 SMALL = UnitStackConfig(channels=1, patch=2, levels=2, layers=3, hidden=4, kernel=3)
 
@@ -160,11 +161,5 @@ def test_a_step_of_training_lowers_the_loss():
     """The gradient arrives through eight units."""
     model = build(layers=8, hidden=8)
     stage, batch = TrainingConfig().build(model, 3), Clip(frames(6, 16).round())
-    optimizer = torch.optim.Adam(stage.parameters(), 5e-3)
-    losses = []
-    for step in range(15):
-        optimizer.zero_grad()
-        losses.append(stage("main", batch, step)["total"])
-        losses[-1].backward()
-        optimizer.step()
+    losses = fit(stage, batch, steps=15, rate=5e-3)
     assert losses[-1] < 0.9 * losses[0]

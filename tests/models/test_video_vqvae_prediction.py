@@ -24,7 +24,7 @@ from framecast.models.video_vqvae.stages import (
     TopTraining,
 )
 from framecast.stage import Stage
-from layers.processes import Alone
+from models.fitting import fit
 
 CONTEXT, FUTURE = 4, 8
 
@@ -270,19 +270,14 @@ def moving_glyphs(count: int) -> Clip:
     return Clip(torch.stack([small.roll(t, -1) for t in range(8)], 1))
 
 
-def fit(stage: Stage, clip: Clip, steps: int, rate: float) -> float:
+def learn(stage: Stage, clip: Clip, steps: int, rate: float) -> float:
     """Train on one batch; the last score."""
     stage.train()
     own = {id(p) for p in stage.parameters_of("main")}
     for parameter in stage.parameters():
         parameter.requires_grad_(id(parameter) in own)
-    optimizer = torch.optim.Adam(stage.parameters_of("main"), rate)
     torch.manual_seed(0)
-    for step in range(steps):
-        optimizer.zero_grad()
-        stage("main", clip, step)["total"].backward()
-        optimizer.step()
-        stage.after_step(step, Alone())
+    fit(stage, clip, steps=steps, rate=rate)
     stage.eval()
     return float(stage.validate(clip)["score"])
 
@@ -292,11 +287,11 @@ def test_all_stages_learn() -> None:
     clip, model = moving_glyphs(8), tiny(seed=1, context=4, future=4, codewords=8)
     autoencoder = AutoencoderStage(AutoencoderTraining(restart_every=20), model, 4)
     spread = float((clip.frames - clip.frames.mean()).square().sum((2, 3, 4)).mean())
-    assert fit(autoencoder, clip, 120, 1e-2) < 0.7 * spread
+    assert learn(autoencoder, clip, 120, 1e-2) < 0.7 * spread
     for stage in (TopStage(TopTraining(), model, 4), BottomStage(BottomTraining(), model, 4)):
         stage.eval()
         before = float(stage.validate(clip)["score"])
-        after = fit(stage, clip, 60, 1e-2)
+        after = learn(stage, clip, 60, 1e-2)
         assert after < 0.7 * min(before, math.log(8))
     with torch.no_grad():
         assert model.predict(Clip(clip.frames[:, :4]), 4).unclipped.isfinite().all()

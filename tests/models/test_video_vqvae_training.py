@@ -12,6 +12,7 @@ from framecast.models.video_vqvae.model import VideoVQVAE
 from framecast.models.video_vqvae.stages import AutoencoderStage, AutoencoderTraining
 from framecast.stage import Reducer
 from layers.processes import Alone, Rank, together
+from models.fitting import fit
 
 NAMES = ("top", "bottom")
 
@@ -352,13 +353,8 @@ def test_it_learns_and_masking_teaches_the_top() -> None:
 def trained_on(clip: Clip, mask: float) -> tuple[float, float]:
     """Squared error per frame from both levels and from the top alone."""
     stage = stage_of(tiny(seed=1, codewords=8), mask=mask, restart_every=20)
-    optimizer = torch.optim.Adam(stage.parameters_of("main"), 1e-2)
     torch.manual_seed(0)
-    for step in range(120):
-        optimizer.zero_grad()
-        stage("main", clip, step)["total"].backward()
-        optimizer.step()
-        stage.after_step(step, Alone())
+    fit(stage, clip, steps=120, rate=1e-2)
     with torch.no_grad(), evaluating(stage):
         values = stage.validate(clip)
     return float(values["mse"]), float(values["mse top"])
