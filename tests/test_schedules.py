@@ -65,6 +65,28 @@ def test_one_cycle_is_pytorchs():
     assert one_cycle()(100, 100) == pytest.approx(4e-6)
 
 
+@given(
+    st.sampled_from(["linear", "cosine", "one-cycle"]),
+    st.none() | st.integers(0, 30),
+    st.integers(0, 20),
+    st.integers(2, 5),
+)
+def test_a_longer_stage_has_the_same_course(shape, steps, begin, factor):
+    """Every value is where it was, as a part of the stage."""
+    schedule = Schedule(1.0, 0.5, begin=begin, steps=steps, shape=shape)
+    longer = schedule.stretched(float(factor))
+    for step in range(60):
+        assert longer(step * factor, 50 * factor) == pytest.approx(schedule(step, 50))
+
+
+def test_a_longer_stage_warms_up_longer():
+    """The optimizer's schedules are stretched, too; what has no length stays."""
+    optimizer = OptimizerConfig(learning_rate=2.0, warmup=3, schedule=Schedule(1.0, 0.5, begin=10))
+    longer = optimizer.stretched(2.5)
+    assert (longer.learning_rate, longer.warmup, longer.schedule.begin) == (2.0, 8, 25)
+    assert longer.schedule.steps == 0
+
+
 def test_contradictions():
     """Negative steps and an exponential to zero are refused."""
     with pytest.raises(ConfigError, match="0 or more"):

@@ -1,7 +1,7 @@
 """Values that change with the step: warm-ups, decays, scheduled sampling."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from framecast.config import Config
@@ -52,6 +52,11 @@ class Schedule(Config):
         if self.shape == "exponential":
             return self.start * (self.end / self.start) ** done
         return self.start + (self.end - self.start) * done
+
+    def stretched(self, factor: float) -> "Schedule":
+        """The same course of a stage that takes `factor` times as many steps."""
+        steps = max(1, round(self.steps * factor)) if self.steps else self.steps
+        return replace(self, begin=round(self.begin * factor), steps=steps)
 
     def _cycle(self, done: float) -> float:
         if done < RISE:

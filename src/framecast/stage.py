@@ -1,7 +1,7 @@
 """A stage: one training procedure of a model."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -49,6 +49,11 @@ class OptimizerConfig(Config):
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ConfigError(f"clip_norm is above 0, or None for none; got {self.clip_norm}")
 
+    def stretched(self, factor: float) -> "OptimizerConfig":
+        """The same for a stage that takes `factor` times as many steps."""
+        warmup = round(self.warmup * factor)
+        return replace(self, warmup=warmup, schedule=self.schedule.stretched(factor))
+
     def rate(self, step: int, total: int) -> float:
         """The learning rate at a step, counted from 0, of a stage of `total` steps."""
         rise = min(1.0, (step + 1) / (self.warmup + 1))
@@ -94,6 +99,26 @@ class StageConfig(Config):
             )
         if self.ema is not None and not 0 < self.ema < 1:
             raise ConfigError("ema is a decay between 0 and 1, or None")
+
+    def lasting(self, steps: int) -> "StageConfig":
+        """The same stage in another number of steps.
+
+        Schedules and warm-ups keep their shares of it, and it is validated and pictured as often as
+        before.
+        """
+        factor = steps / self.steps
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        courses = {
+            name: value.stretched(factor)
+            for name, value in values
+            if isinstance(value, Schedule | OptimizerConfig)
+        }
+        periods = {
+            name: max(1, round(getattr(self, name) * factor))
+            for name in ("validate_every", "sample_every")
+            if getattr(self, name)
+        }
+        return replace(self, steps=steps, **courses, **periods)
 
     def build(self, model: Model, context: int) -> "Stage":
         """The stage of this configuration on a model."""

@@ -9,7 +9,7 @@ import pytest
 
 from framecast import registry, training
 from framecast.model import load
-from framecast.training import Interrupted
+from framecast.training import Interrupted, planning
 
 TINY = (
     *("train", "convlstm/tiny", "--model.hidden", 4, "--data.train-size", 8, "--workers", 0),
@@ -73,6 +73,23 @@ def test_a_run_that_was_cut_ends_as_if_it_had_not_been(cli, monkeypatch) -> None
     assert files[0].read_bytes() == files[1].read_bytes()
     tables = [(Path(run) / "metrics.csv").read_text().splitlines() for run in ("whole", "cut")]
     assert len(tables[0]) == len(tables[1])
+
+
+def test_a_training_of_some_minutes_keeps_its_steps_when_it_goes_on(cli, monkeypatch) -> None:
+    """Another measurement would come out differently, and be another experiment."""
+    seconds = iter([0.0, 4.0, 0.0, 8.0])
+    monkeypatch.setattr(planning, "_clock", lambda device: lambda: next(seconds))
+    words = (*TINY, "--minutes", 0.05, "-o", "r")
+    ran = cli(*words)
+    assert (ran.code, ran.err) == (0, "framecast: steps that take 0.05 minutes here: main 3\n")
+    assert _experiment("r")["experiment"]["stages"]["main"]["steps"] == 3
+    weights = Path("r/model/model.safetensors").read_bytes()
+    assert cli(*words, "--resume").code == 0
+    assert _experiment("r")["experiment"]["stages"]["main"]["steps"] == 3
+    assert Path("r/model/model.safetensors").read_bytes() == weights
+    assert next(seconds) == 0.0, "measured again"
+    other = cli(*words, "--resume", "--stages.main.batch", 1)
+    assert (other.code, "batch is 2 there and 1 here" in other.err) == (2, True)
 
 
 def test_a_terminated_training_exits_with_143(cli, monkeypatch) -> None:

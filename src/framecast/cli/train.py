@@ -25,6 +25,7 @@ Train the model of a preset. Every field of the experiment can be overridden, fo
   --out RUN                      the run's folder; runs/PRESET if not given
   --resume                       goes on with the run there
   --init MODEL                   starts from the weights of a model folder or shipped model
+  --minutes NUMBER               makes all stages longer or shorter, to take that time here
   --dry-run                      says what would be trained, and stops"""
 
 
@@ -38,10 +39,30 @@ def run(argv: Sequence[str]) -> int:
     experiment, out = _begin(subject, rest)
     if kind is not None:
         experiment = replace(experiment, data=registry.find("data", kind)())
-    settings = _parse(subject, experiment, out, rest)
+    settings = _fitted(_parse(subject, experiment, out, rest))
     if settings.dry_run:
         return _plan(settings)
     return _train(settings)
+
+
+def _fitted(settings: Any) -> Any:
+    """Settings with as many steps as fit in the minutes; in a run that goes on, as many as it has.
+
+    Steps are measured, and would come out differently the next time.
+    """
+    if settings.minutes is None:
+        return settings
+    from framecast.training import lasting, within
+
+    given = settings.experiment
+    if settings.resume and _holds_run(settings.out):
+        before = _stored(settings.out).stages
+        known = {name: before[name].steps if name in before else 1 for name in given.stages}
+        return replace(settings, experiment=lasting(given, known))
+    experiment = within(given, settings.minutes, settings.run)
+    steps = ", ".join(f"{name} {stage.steps:,}" for name, stage in experiment.stages.items())
+    terminal.note(f"framecast: steps that take {settings.minutes:g} minutes here: {steps}")
+    return replace(settings, experiment=experiment)
 
 
 def _train(settings: Any) -> int:
@@ -121,6 +142,9 @@ def _parse(subject: str | None, experiment: Any, out: Path, argv: list[str]) -> 
         """Go on with the run in that folder."""
         init: Annotated[str | None, MODEL] = None
         """A shipped model, model folder or run whose weights training starts from."""
+        minutes: Annotated[float | None, tyro.conf.arg(metavar="NUMBER")] = None
+        """Make all stages longer or shorter by one factor, so that their steps take so long on
+        this machine; with one CPU thread, so much processor time."""
         dry_run: FlagCreatePairsOff[bool] = False
         """Say what would be trained, and stop."""
         json: FlagCreatePairsOff[bool] = False
@@ -156,6 +180,12 @@ def _begin(subject: str | None, argv: list[str]) -> tuple[Any, Path]:
     raise ConfigError(f"there is no preset {subject!r}; {registry.suggest(subject, known)}")
 
 
+def _holds_run(path: Path) -> bool:
+    from framecast.training.run_folder import RunFolder
+
+    return RunFolder(path).description.is_file()
+
+
 def _stored(run: Path) -> Any:
     """The experiment of a run."""
     from framecast.config import from_json
@@ -163,7 +193,7 @@ def _stored(run: Path) -> Any:
     from framecast.folder import read_json
     from framecast.training.run_folder import RunFolder
 
-    path = RunFolder(run).description
-    if not path.is_file():
+    if not _holds_run(run):
         raise TrainingError(f"{run} holds no run to resume; name the --out folder of a training")
+    path = RunFolder(run).description
     return from_json(Experiment, read_json(path).get("experiment"), str(path))

@@ -48,6 +48,12 @@ class RunOptions:
         if self.keep_checkpoints < 2:
             raise ConfigError("keep_checkpoints is at least 2, so that one may be damaged")
 
+    @property
+    def processes(self) -> int:
+        """Processes on all machines."""
+        local, nodes = _processes(self)
+        return local * nodes
+
 
 class Autocast(MixedPrecision):
     """bfloat16 inside the forward pass; batches stay single, so that targets are not rounded."""

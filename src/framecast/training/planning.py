@@ -1,8 +1,10 @@
 """What a training will take, from a few real steps, before it begins."""
 
+import math
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +12,7 @@ from lightning_fabric import Fabric
 
 from framecast.clip import Key, Source
 from framecast.data.order import Order
+from framecast.errors import ConfigError
 from framecast.experiment import Experiment
 from framecast.stage import Stage
 from framecast.training import batches
@@ -18,7 +21,7 @@ from framecast.training.place import initial_model
 from framecast.training.trainer import Trainer
 
 WARM_UP = 1  # steps that are not timed
-TIMED = 3  # steps
+TIMED = 4  # steps, spread over the stage
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class StagePlan:
     steps: int
     parameters: dict[str, int]  # values by part of the stage, trained or not
     trained: int  # parameters that some phase trains
-    seconds: float  # per 1,000 steps, without validation and checkpoints
+    seconds: float  # per 1,000 steps, without validation and checkpoints, see `plan`
     peak_bytes: int  # of one process; on the CPU all that it holds, on a GPU its tensors
 
 
@@ -74,7 +77,9 @@ class First(Source):
 def plan(experiment: Experiment, options: RunOptions | None = None) -> Plan:
     """Take a few steps of every stage with one process's share of the batch; write nothing.
 
-    Several processes are not started: what they exchange comes on top. Stages start from new
+    Steps are taken from all over a stage, since own predictions that are fed back take longer than
+    true frames. With one CPU thread processor time is measured, so that what else runs does not
+    count. Several processes are not started: what they exchange comes on top. Stages start from new
     weights here, which changes neither memory nor time.
 
     Raises:
@@ -87,6 +92,44 @@ def plan(experiment: Experiment, options: RunOptions | None = None) -> Plan:
     with numerics(options, fabric.device):
         stages = tuple(_stage(fabric, experiment, name, clips, world) for name in experiment.stages)
     return Plan(fabric.device.type, stages)
+
+
+def within(experiment: Experiment, minutes: float, options: RunOptions | None = None) -> Experiment:
+    """The experiment with all its stages longer or shorter by one factor, to last a given time.
+
+    Args:
+        experiment: What to train.
+        minutes: Of all steps together on this machine, as `plan` measures them: validation,
+            pictures and what stages compute before their first step come on top.
+        options: The machine's side; the defaults if None.
+
+    Raises:
+        ConfigError: if the time is not above 0, or several processes are asked for, which would
+            each measure another one.
+    """
+    options = options or RunOptions()
+    if not (minutes > 0 and math.isfinite(minutes)):
+        raise ConfigError(f"the minutes of a training are above 0, got {minutes:g}")
+    if options.processes > 1:
+        raise ConfigError(
+            "minutes are measured with one process; for several, take the steps from "
+            "--dry-run and set --stages.NAME.steps"
+        )
+    factor = minutes * 60 / plan(experiment, options).seconds
+    steps = {name: max(1, round(s.steps * factor)) for name, s in experiment.stages.items()}
+    return lasting(experiment, steps)
+
+
+def lasting(experiment: Experiment, steps: dict[str, int]) -> Experiment:
+    """The experiment with its stages in as many steps as given by name."""
+    stages = {name: stage.lasting(steps[name]) for name, stage in experiment.stages.items()}
+    return replace(experiment, stages=stages)
+
+
+def _clock(device: torch.device) -> Callable[[], float]:
+    """Processor time where it is the time of the steps alone."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    return time.process_time if alone else time.perf_counter
 
 
 def _stage(
@@ -105,15 +148,17 @@ def _stage(
         torch.cuda.reset_peak_memory_stats()
     for _ in range(WARM_UP):
         trainer.step(next(steps))
-    began = time.perf_counter()
-    for _ in range(TIMED):
+    clock = _clock(fabric.device)
+    began = clock()
+    for number in range(TIMED):
+        trainer.done = int((number + 0.5) / TIMED * config.steps)
         trainer.step(next(steps))
     return StagePlan(
         name=name,
         steps=config.steps,
         parameters=parts(stage),
         trained=sum(p.numel() for p in {p for each in trainer.parameters.values() for p in each}),
-        seconds=(time.perf_counter() - began) / TIMED * 1000,
+        seconds=(clock() - began) / TIMED * 1000,
         peak_bytes=_peak(fabric.device),
     )
 
