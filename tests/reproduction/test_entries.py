@@ -14,6 +14,7 @@ from framecast.errors import ConfigError
 from framecast.evaluation.protocol import find as protocol
 from framecast.experiment import Experiment
 from framecast.reproduction import (
+    COLLECTIONS,
     PAPERS,
     SCALES,
     Entry,
@@ -26,6 +27,7 @@ from framecast.reproduction import (
     entries,
     find,
     plan,
+    sources,
 )
 from framecast.reproduction.planning import datasets
 
@@ -35,7 +37,7 @@ DATASETS = {"moving-digits": "moving-mnist"}
 """What data is called here, where its type is called otherwise."""
 
 OUT = Path("reproduced")
-ALL = [(paper, entry) for paper in PAPERS for entry in entries(paper)]
+ALL = [(paper, entry) for paper in COLLECTIONS for entry in entries(paper)]
 IDS = [f"{paper}-{entry.name}" for paper, entry in ALL]
 
 
@@ -95,7 +97,7 @@ def test_an_entry_can_be_had_or_says_why_not(paper: str, entry: Entry) -> None:
     if entry.missing:
         with pytest.raises(ConfigError, match="cannot be made again"):
             plan(paper, entry, "paper", Place(OUT))
-    else:
+    elif paper in PAPERS:
         assert "paper" in entry.scales
 
 
@@ -126,8 +128,8 @@ def test_published_models_are_the_ones_that_are_trained() -> None:
     for paper, entry, part in parts():
         rows = {
             row.method: row.model
-            for t in published.tables(paper)
-            if (t.name, t.part) == (entry.name, part.key)
+            for t in sources.printed(paper, entry.name)
+            if t.part == part.key
             for row in t.rows
         }
         for line in part.lines:
@@ -139,6 +141,31 @@ def test_published_models_are_the_ones_that_are_trained() -> None:
             assert line.paper.preset in {model} | through
             seen += 1
     assert seen > 60
+
+
+def test_our_own_tables_have_all_models_and_one_budget() -> None:
+    models = {preset.partition("/")[0] for preset in registry.names("presets")} - {"unit-stack"}
+    for entry in entries("framecast"):
+        assert not sources.printed("framecast", entry.name)
+        for scale in entry.scales:
+            (part,) = entry.parts
+            trained = [training for line in part.lines if (training := line.at(scale))]
+            assert {each.preset.partition("/")[0] for each in trained} == models
+            assert len({each.changes[each.changes.index("--minutes") :] for each in trained}) == 1
+
+
+def test_own_trainings_are_on_what_they_are_measured_on() -> None:
+    """The same digits, observed and predicted for as many frames in all."""
+    (part,) = find("framecast", "table1").parts
+    (measure,) = part.cpu
+    assert isinstance(measure, Measure)
+    found = protocol(measure.protocol)
+    for line in part.lines:
+        assert line.cpu is not None
+        given = experiment(line.cpu.preset)
+        trained = train._parse(None, given, OUT, list(line.cpu.changes)).experiment
+        assert to_json(trained.data)["variant"] == to_json(found.data)["variant"]
+        assert trained.context + trained.horizon <= found.context + found.horizon
 
 
 def test_names_tell_what_differs() -> None:

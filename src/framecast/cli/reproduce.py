@@ -14,7 +14,7 @@ from framecast import published
 from framecast.cli import terminal
 from framecast.cli.options import OUT, parse
 from framecast.errors import ConfigError
-from framecast.reproduction import SCALES, Entry, Place, Plan, Scale, entries, find, plan
+from framecast.reproduction import SCALES, Entry, Place, Plan, Scale, entries, find, plan, sources
 from framecast.reproduction.planning import datasets
 
 FOLDER = arg(metavar="FOLDER")
@@ -46,7 +46,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Make a table or figure of one of the five papers again.
+    """Make a table or figure of one of the five papers again, or one of Framecast's own.
 
     Prints the commands that train its models, evaluate them and compare the results beside the
     published figures, as a script; with --run, runs them. What is done is not done again, and an
@@ -55,7 +55,7 @@ class Reproduce:
     """
 
     paper: Annotated[Positional[str | None], arg(metavar="PAPER")] = None
-    """Name of a paper's model, such as s-hr-vqvae."""
+    """Name of a paper's model, such as s-hr-vqvae; framecast for its own tables."""
     table: Annotated[Positional[str | None], arg(metavar="TABLE")] = None
     """Such as table2 or figure7."""
     scale: Scale = "paper"
@@ -89,7 +89,7 @@ def run(argv: Sequence[str]) -> int:
     made = plan(options.paper, entry, options.scale, place, partial=options.run)
     if options.run:
         return _run(options, made)
-    printed = [table for table in published.tables(options.paper) if table.name == entry.name]
+    printed = sources.printed(options.paper, entry.name)
     document = {
         **asdict(made),
         "commands": [step.line for step in made.steps],
@@ -112,11 +112,11 @@ def _papers(options: Reproduce) -> int:
     rows = [
         {
             "paper": paper,
-            "citation": published.about(paper).citation,
+            "citation": sources.citation(paper),
             "entries": len(entries(paper)),
             "can_be_had": sum(not entry.missing for entry in entries(paper)),
         }
-        for paper in published.PAPERS
+        for paper in sources.COLLECTIONS
     ]
     lines = [
         terminal.table(
@@ -134,7 +134,7 @@ def _entries(options: Reproduce, paper: str) -> int:
     found = entries(paper)
     rows = [(e.name, ", ".join(e.scales), e.title, e.missing or e.note) for e in found]
     lines: list[str | Table] = [
-        published.about(paper).citation,
+        sources.citation(paper),
         "",
         terminal.table(("", "scales", "", "note"), rows),
         "",

@@ -1,7 +1,7 @@
-"""How the tables and figures of the five papers are made again: what is trained, and measured how.
+"""How the tables and figures of the five papers, and our own, are made: trained and measured how.
 
 `framecast reproduce` shows the commands, and runs them. The entries of a paper stand in the file of
-its model; nothing heavy is imported before a command runs.
+its model, our own in `framecast.py`; nothing heavy is imported before a command runs.
 """
 
 import importlib
@@ -21,8 +21,10 @@ from framecast.reproduction.entries import (
     View,
 )
 from framecast.reproduction.planning import Place, Plan, Step, plan
+from framecast.reproduction.sources import COLLECTIONS
 
 __all__ = [
+    "COLLECTIONS",
     "PAPERS",
     "SCALES",
     "Entry",
@@ -42,13 +44,13 @@ __all__ = [
 
 
 def entries(paper: str) -> tuple[Entry, ...]:
-    """The tables and figures of a paper, in its order.
+    """The tables and figures of a paper, or our own, in order.
 
     Raises:
         ConfigError: if there is no such paper.
     """
-    if paper not in PAPERS:
-        raise ConfigError(f"there is no paper {paper!r}; {suggest(paper, PAPERS)}")
+    if paper not in COLLECTIONS:
+        raise ConfigError(f"there is no paper {paper!r}; {suggest(paper, COLLECTIONS)}")
     return importlib.import_module(f"{__name__}.{paper.replace('-', '_')}").ENTRIES
 
 

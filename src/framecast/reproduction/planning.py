@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from framecast import published
 from framecast.errors import ConfigError
+from framecast.reproduction import sources
 from framecast.reproduction.entries import Entry, Line, Measure, Part, Scale, Training, View
 
 Kind = Literal["train", "evaluate", "picture", "show", "compare"]
@@ -67,7 +67,7 @@ def plan(paper: str, entry: Entry, scale: Scale, place: Place, *, partial: bool 
     """The commands that make an entry.
 
     Args:
-        paper: Name of the paper.
+        paper: Name of the paper, or `framecast` for our own.
         entry: One of its tables and figures.
         scale: Which networks, data and protocols.
         place: The user's side. What it lacks stands in the commands in capitals.
@@ -82,7 +82,7 @@ def plan(paper: str, entry: Entry, scale: Scale, place: Place, *, partial: bool 
         known = ", ".join(entry.scales)
         raise ConfigError(f"{paper} {entry.name} is not made at the scale {scale}; use {known}")
     parts, left_out = _chosen(entry, scale, place, partial)
-    title = f"{published.about(paper).short}, {_number(entry.name)}: {entry.title}"
+    title = f"{sources.short(paper)}, {_number(entry.name)}: {entry.title}"
     page = place.out / f"{paper}-{entry.name}-{scale}.html"
     steps = list(_steps(parts, scale, place))
     if results := _results(parts, scale, place):
@@ -219,7 +219,7 @@ def _notes(entry: Entry, parts: list[Part], scale: Scale) -> Iterator[str]:
 
 def _unmade(paper: str, entry: Entry, parts: list[Part], scale: Scale) -> Iterator[str]:
     """Lines without a model at a scale, and published ones without any."""
-    tables = {t.part: t for t in published.tables(paper) if t.name == entry.name}
+    tables = {table.part: table for table in sources.printed(paper, entry.name)}
     for part in parts:
         before = f"{part.title}: " if part.title else ""
         made = {line.method for line in part.lines}

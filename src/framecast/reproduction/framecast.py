@@ -1,0 +1,88 @@
+"""Framecast's own tables: all models after equally long trainings."""
+
+from dataclasses import dataclass
+
+from framecast.reproduction.entries import Entry, Line, Measure, Part, Training
+
+SMALL = "moving-mnist-small"
+SAME_DIGITS = ("--data.variant", "srivastava")
+
+
+def _lengths(frames: int) -> tuple[str, ...]:
+    return ("--context", str(frames), "--horizon", str(frames))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row of both tables."""
+
+    method: str
+    name: str
+    digits: str = SMALL
+    """Preset for MNIST's digits."""
+    digits_as: tuple[str, ...] = ()
+    """Options that give it the digits of the others."""
+    videos_as: tuple[str, ...] = ()
+    """Options that give it the lengths of the others."""
+
+    def trained(self, preset: str, minutes: int, *changes: str) -> Training:
+        """In one thread, whose processor time does not depend on what else runs."""
+        machine = ("--accelerator", "cpu", "--threads", "1", "--workers", "0")
+        options = (*changes, "--minutes", str(minutes), *machine)
+        return Training(f"{self.name}/{preset}", options, f"{minutes}-minutes")
+
+    def on_digits(self) -> Line:
+        """Its row among digits."""
+        return Line(
+            self.method,
+            tiny=self.trained("tiny", 1),
+            cpu=self.trained(self.digits, 30, *self.digits_as),
+        )
+
+    def on_videos(self) -> Line:
+        """Its row among real videos."""
+        return Line(self.method, cpu=self.trained("video-folder", 30, *self.videos_as))
+
+
+MODELS = (
+    Model("ConvLSTM", "convlstm"),
+    Model("PredRNN", "predrnn"),
+    Model("PredRNN++", "predrnn-pp"),
+    Model("E3D-LSTM", "e3d-lstm"),
+    Model("SimVP-gSTA", "simvp"),
+    Model("S-HR-VQVAE", "s-hr-vqvae", digits="moving-mnist-cpu"),
+    Model("Video VQ-VAE", "video-vqvae"),
+    Model("STIP", "stip", digits="moving-mnist", videos_as=_lengths(5)),
+    Model("HAF-SVG-2", "haf-svg", digits_as=(*SAME_DIGITS, *_lengths(10)), videos_as=_lengths(5)),
+    Model("V3D-ConvLSTM", "v3d-convlstm", digits_as=SAME_DIGITS, videos_as=_lengths(5)),
+)
+PLACE = ("--data.size", "128", "128", "--data.crop", "64", "64")
+NOTE = "the budget is of steps; validation, pictures and codes made before a stage come on top"
+
+ENTRIES = (
+    Entry(
+        "table1",
+        "Moving-MNIST 10→10 after 30 minutes of training",
+        (
+            Part(
+                "",
+                tuple(model.on_digits() for model in MODELS),
+                tiny=(Measure("glyphs/5-5"),),
+                cpu=(Measure("moving-mnist/10-10", "moving-mnist", ("--limit", "1000"), "1000"),),
+            ),
+        ),
+        note=f"{NOTE}; at the scale tiny 1 minute",
+    ),
+    Entry(
+        "table2",
+        "Videos of one's own 5→5 after 30 minutes of training",
+        (
+            Part(
+                "",
+                tuple(model.on_videos() for model in MODELS),
+                cpu=(Measure("video-folder", "video-folder", (*_lengths(5), *PLACE), "5-5"),),
+            ),
+        ),
+        note=NOTE,
+    ),
+)
