@@ -131,8 +131,26 @@ class Model(nn.Module, ABC):
     def log_prob(self, context: Clip, future: Clip) -> Float[Tensor, " b"]:
         """Log-likelihood of given futures' codes, in nats, by the untempered model.
 
+        Not a likelihood of pixels.
+
         Raises:
-            ValueError: if the model has no likelihood of codes.
+            ValueError: as `code_log_probs`.
+        """
+        levels = self.code_log_probs(context, future)
+        return torch.stack([level.sum(1) for level in levels]).sum(0)
+
+    def code_log_probs(self, context: Clip, future: Clip) -> tuple[Float[Tensor, "b _"], ...]:
+        """Log-likelihood of each code of given futures, given all before it, in nats.
+
+        Args:
+            context: Observed frames.
+            future: Those that follow.
+
+        Returns:
+            Level by level, from coarse to fine, all codes of the future's frames.
+
+        Raises:
+            ValueError: if the model has no likelihood of codes, or takes no clips of this length.
         """
         del context, future
         raise FramecastError(f"{self.config.type} has no codes and gives them no likelihood")

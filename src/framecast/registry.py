@@ -215,6 +215,7 @@ PROTOCOLS: dict[str, str] = {
     "moving-mnist/5-10": "framecast.evaluation.protocols:moving_mnist_5_10",
     "moving-mnist/5-15": "framecast.evaluation.protocols:moving_mnist_5_15",
     "moving-mnist/10-20": "framecast.evaluation.protocols:moving_mnist_10_20",
+    "moving-mnist/4-12": "framecast.evaluation.protocols:moving_mnist_4_12",
     "moving-mnist/10-10@s-hr": "framecast.evaluation.protocols:moving_mnist_10_10_s_hr",
     "moving-mnist/10-10@v3d": "framecast.evaluation.protocols:moving_mnist_10_10_v3d",
     "moving-mnist/5-10@v3d": "framecast.evaluation.protocols:moving_mnist_5_10_v3d",

@@ -253,6 +253,9 @@ def test_the_likelihood_of_a_future():
     whole = model.log_prob(context, future)
     assert whole.shape == (2,)
     torch.testing.assert_close(-whole.mean() / (2 * 2 * 16), losses["total"])
+    layers = model.code_log_probs(context, future)
+    assert [layer.shape for layer in layers] == [(2, 2 * 16)] * 2
+    torch.testing.assert_close(-layers[1].mean() / math.log(2), losses["bits 2"])
 
 
 def test_samples_have_the_likelihood_that_the_network_gives_their_codes():

@@ -168,7 +168,14 @@ def test_log_prob_of_a_given_future() -> None:
     with torch.no_grad():
         of_top, of_bottom = nats_by_hand(model, *model.tokenize_block(clip.frames))
         found = model.log_prob(longer, future)
+        levels = model.code_log_probs(longer, future)
     torch.testing.assert_close(found, -(of_top + sum(of_bottom)))
+    torch.testing.assert_close(levels[0].sum(1), -of_top)
+    torch.testing.assert_close(levels[1].sum(1), -sum(of_bottom))
+    top, bottom = model.tokenize_block(clip.frames)
+    assert [level.shape[1] for level in levels] == [
+        tokens[0].numel() * FUTURE // clip.length for tokens in (top, bottom)
+    ]
     with pytest.raises(FramecastError, match="give 12"):
         model.log_prob(longer, Clip(future.frames[:, :4]))
 

@@ -86,6 +86,7 @@ def _evaluated(
             model,
             protocol,
             limit=settings.limit,
+            likelihood=settings.likelihood,
             batch=settings.batch,
             seed=settings.seed,
             out=out,
@@ -158,6 +159,8 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         """Name of the metric set."""
         thresholds: tuple[float, ...] = protocol.thresholds
         """Values, in the units of arrays, at which events are scored."""
+        likelihood: FlagCreatePairsOff[bool] = False
+        """Also find how likely a model with codes finds those of the true futures, in bits."""
         limit: int | None = None
         """Use only the first so many sequences; the result is marked as partial."""
         batch: int = 32

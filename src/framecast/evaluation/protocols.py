@@ -109,6 +109,11 @@ def moving_mnist_10_20() -> Protocol:
     return _digits("moving-mnist/10-20", 10, 20)
 
 
+def moving_mnist_4_12() -> Protocol:
+    """Two MNIST digits, 4 frames to 12 as Video VQ-VAE has them, 10,000 test sequences."""
+    return _digits("moving-mnist/4-12", 4, 12)
+
+
 def moving_mnist_10_10_s_hr() -> Protocol:
     """Two MNIST digits, 10 frames to 10, the 5,000 sequences of S-HR-VQVAE."""
     return _digits("moving-mnist/10-10@s-hr", 10, 10, test_size=5_000)

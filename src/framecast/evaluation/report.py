@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from framecast.config import from_json
 from framecast.evaluation.corruption import Corruption
-from framecast.evaluation.result import CodecInfo, Interval, MetricInfo, Result, Row
+from framecast.evaluation.result import (
+    CodecInfo,
+    Interval,
+    LikelihoodInfo,
+    MetricInfo,
+    Result,
+    Row,
+)
 
 Published = Mapping[str, Mapping[str, float]]
 """Figures of papers: by name of the line, then by metric."""
@@ -103,6 +110,8 @@ def _notes(result: Result) -> list[str]:
     notes += _distance_notes(result)
     if result.codec is not None:
         notes += codec_notes(result.codec)
+    if result.likelihood is not None:
+        notes += likelihood_notes(result.likelihood)
     notes += _sample_notes(result)
     if not result.complete:
         used, there = result.data.sequences, result.data.available
@@ -163,6 +172,19 @@ def _distance_notes(result: Result) -> list[str]:
         f"{'; '.join(labels)}: squared Fréchet distance between features of {frames} of "
         f"{result.data.sequences:,} sequences and of the true ones; fewer make it larger; in "
         "brackets each half of them, beside the mean"
+    ]
+
+
+def likelihood_notes(found: LikelihoodInfo) -> list[str]:
+    """How likely the codes of the true futures are."""
+    levels = "; ".join(
+        f"level {place}: {cell(level.bits_per_code)}, {level.codes:,} a sequence"
+        for place, level in enumerate(found.levels, start=1)
+    )
+    return [
+        f"likelihood of the true futures' codes, each given all before it: "
+        f"{cell(found.bits_per_code)} bits per code, {found.bits_per_frame:,.4g} bits per frame "
+        f"({levels})"
     ]
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from framecast.config import Config
 from framecast.evaluation.statistics import Comparison, Summary
 
-FORMAT_VERSION = 5
-"""Since 2: `Row.samples`, `Result.calibration`; since 3: `Row.folds`; since 5: `Result.films`.
-Older results are read, without them."""
+FORMAT_VERSION = 6
+"""Since 2: `Row.samples`, `Result.calibration`; since 3: `Row.folds`; since 5: `Result.films`;
+since 6: `Result.likelihood`. Older results are read, without them."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,29 @@ class CodecInfo(Config):
 
 
 @dataclass(frozen=True)
+class LevelLikelihood(Config):
+    """How likely one level of the true futures' codes is."""
+
+    codes: int
+    """Codes of a sequence's future."""
+    bits_per_code: Interval
+    """Minus the binary logarithm of a code's probability, given all before it: mean over codes,
+    with an interval over sequences."""
+
+
+@dataclass(frozen=True)
+class LikelihoodInfo(Config):
+    """How likely the model finds the codes of the true futures."""
+
+    bits_per_code: Interval
+    """As of a level, over the codes of all of them."""
+    bits_per_frame: float
+    """Of all levels: what a frame would cost, coded arithmetically by the model."""
+    levels: list[LevelLikelihood]
+    """From coarse to fine."""
+
+
+@dataclass(frozen=True)
 class Coverage(Config):
     """How often the truth lies inside a central interval of the predicted distribution."""
 
@@ -254,6 +277,8 @@ class Result(Config):
     """What the frames were coded into, where they were encoded and decoded."""
     calibration: CalibrationInfo | None = None
     """Of the samples, where there are several that differ."""
+    likelihood: LikelihoodInfo | None = None
+    """Of the true futures' codes, where it was asked for."""
     films: list[FilmInfo] = field(default_factory=list)
     """Sequences whose frames are kept as pictures, in the folder `films`; none without a folder."""
 

@@ -22,6 +22,7 @@ from framecast.evaluation.distances import Sets, distinct, scaled
 from framecast.evaluation.ensemble import SPREAD
 from framecast.evaluation.events import EVENTS
 from framecast.evaluation.films import Film
+from framecast.evaluation.likelihood import CodeLikelihood
 from framecast.evaluation.metrics import VideoFeatures
 from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.reconstruction import CodeTally, reconstruct
@@ -55,6 +56,7 @@ def evaluate(
     options: Options | None = None,
     command: str | None = None,
     progress: Progress | None = None,
+    likelihood: bool = False,
 ) -> Result:
     """Predict the sequences of a protocol and score them, with baselines beside.
 
@@ -82,6 +84,7 @@ def evaluate(
         options: The model's own options.
         command: The command line, to be recorded.
         progress: Called after every batch.
+        likelihood: Also find how likely the model finds the codes of the true futures.
 
     Raises:
         FramecastError: before anything is predicted, if the model does not take the protocol's
@@ -97,6 +100,7 @@ def evaluate(
         weights=weights,
         options=options,
         features=features,
+        likelihood=likelihood,
     )
     draft = task.draft(device, command)
     if out is not None:
@@ -135,6 +139,7 @@ class _Run:
         }
         self.calibration = Calibration()
         self.codes: CodeTally | None = None
+        self.likelihood = CodeLikelihood(self.task.model) if self.task.likelihood else None
         names = [COPY_LAST, CONTEXT_MEAN]
         if protocol.task == "reconstruct":
             self.codes = CodeTally(protocol.levels)
@@ -163,6 +168,8 @@ class _Run:
     def add(self, batch: Batch) -> None:
         """Predict or reconstruct a batch, and score it."""
         given, task = batch.context, self.task
+        if self.likelihood is not None:
+            self.likelihood.add(batch.context, batch.truth)
         seen, batch = (batch.context, batch.truth), batch.scaled(task.protocol.resize)
         truth = batch.truth
         if self.sets is not None:
@@ -289,6 +296,7 @@ class _Run:
             against_copy_last=self._compared(),
             codec=None if self.codes is None else self.codes.info(),
             calibration=self.calibration.info(task.seed) if self.samples_differ else None,
+            likelihood=None if self.likelihood is None else self.likelihood.info(),
             films=[film.info for film in self.films],
         )
 

@@ -17,6 +17,7 @@ from framecast.data.windows import Windows
 from framecast.errors import ConfigError, DataError, FramecastError
 from framecast.evaluation.columns import Columns, metric_set
 from framecast.evaluation.distances import Distances, scaled
+from framecast.evaluation.likelihood import check_likelihood
 from framecast.evaluation.metrics import VideoFeatures
 from framecast.evaluation.protocol import Protocol, settled, trained_data
 from framecast.evaluation.reconstruction import check_codec
@@ -77,6 +78,8 @@ class Task:
     """Futures (sequence × sample) predicted at a time."""
     seed: int
     options: Options
+    likelihood: bool
+    """Whether the true futures' codes get a likelihood."""
 
     @classmethod
     def of(
@@ -91,6 +94,7 @@ class Task:
         weights: Path | None,
         options: Options | None,
         features: VideoFeatures | None = None,
+        likelihood: bool = False,
     ) -> "Task":
         """Find the data and see that everything fits.
 
@@ -131,6 +135,7 @@ class Task:
             batch,
             seed,
             options or model.options_type(),
+            likelihood,
         )
         task._check_frames()
         return task
@@ -216,7 +221,9 @@ class Task:
         ):
             if said not in (None, found):
                 raise DataError(f"{protocol.name} has {what} {said}, but the data has {found}")
-        given, _ = self._parts(collate([clip]))
+        given, future = self._parts(collate([clip]))
+        if self.likelihood and protocol.task == "reconstruct":
+            raise ConfigError("--likelihood is of futures; a reconstruction has none")
         try:
             if protocol.task == "reconstruct":
                 check_codec(self.model, given, protocol.levels, self.options)
@@ -225,6 +232,8 @@ class Task:
                 self.model.stream(
                     given, horizon, samples=protocol.samples, seed=self.seed, options=self.options
                 )
+                if self.likelihood:
+                    check_likelihood(self.model, given, future)
         except FramecastError as error:
             raise ConfigError(
                 f"{protocol.name} gives {given.length} frames of {height}x{width} with {channels} "

@@ -13,7 +13,7 @@ from framecast.evaluation.comparison.lines import Line, disagreeing, lines, metr
 from framecast.evaluation.comparison.pairs import Pair, Verdict, p_value
 from framecast.evaluation.comparison.papers import grid as paper_grid
 from framecast.evaluation.corruption import Corruption
-from framecast.evaluation.report import cell, codec_notes, decimals, heading, how
+from framecast.evaluation.report import cell, codec_notes, decimals, heading, how, likelihood_notes
 from framecast.evaluation.result import MetricInfo, Row
 
 COPY_LAST = "copy-last"
@@ -237,6 +237,8 @@ def _notes(group: Group, ordered: Sequence[Line], verdicts: Mapping[str, Verdict
     yield from _shared(group, "", left_out)
     codes = [entry.result.codec for entry in group.entries]
     yield from _shared(group, "", [codec_notes(found) if found else () for found in codes])
+    likely = [entry.result.likelihood for entry in group.entries]
+    yield from _shared(group, "", [likelihood_notes(found) if found else () for found in likely])
     yield _machines(group)
 
 

@@ -184,10 +184,11 @@ class SHRVQVAE(Codec):
         predicted = [self.predict(clip.pick(slice(None, end)), 1).unclipped[0] for end in ends]
         return torch.cat(predicted, 1)
 
-    def log_prob(self, context: Clip, future: Clip) -> Float[Tensor, " b"]:
-        """Log-likelihood of a future's codes, in nats; not a likelihood of its pixels."""
+    def code_log_probs(self, context: Clip, future: Clip) -> tuple[Float[Tensor, "b _"], ...]:
+        """Log-likelihood of each code of a future, layer by layer, in nats."""
         frames = self.adapted(torch.cat([context.frames, future.frames], 1))
-        return self.code_log_prob(self.indices(frames), context.length).sum((1, 2, 3, 4))
+        codes = self.code_log_prob(self.indices(frames), context.length)
+        return tuple(layer.flatten(1) for layer in codes.unbind(2))
 
     def code_log_prob(
         self, indices: Int64[Tensor, "b t n h w"], first: int

@@ -230,8 +230,8 @@ class VideoVQVAE(Codec):
         predicted = [self.predict(frames[:, : missing + end], 1).unclipped[0] for end in ends]
         return torch.cat(predicted, 1)
 
-    def log_prob(self, context: Clip, future: Clip) -> Float[Tensor, " b"]:
-        """Log-likelihood of a future's top and bottom codes, in nats; not of its pixels.
+    def code_log_probs(self, context: Clip, future: Clip) -> tuple[Float[Tensor, "b _"], ...]:
+        """Log-likelihood of each of a future's top and bottom codes, in nats.
 
         The future has as many frames as are predicted together; of the context the last frames
         count.
@@ -242,10 +242,10 @@ class VideoVQVAE(Codec):
         frames = torch.cat([context.frames[:, -self.config.context :], future.frames], 1)
         top, bottom = self.tokenize_block(self.adapted(frames))
         first = 2 * self.config.slices[0]
-        nats = self.top_log_probs(top, bottom).sum((1, 2, 3))
-        for number in range(first, bottom.shape[1]):
-            nats = nats + self.bottom_log_probs(top, bottom, number).sum((1, 2))
-        return nats
+        slices = [
+            self.bottom_log_probs(top, bottom, number) for number in range(first, bottom.shape[1])
+        ]
+        return self.top_log_probs(top, bottom).flatten(1), torch.stack(slices, 1).flatten(1)
 
     def top_log_probs(
         self,
