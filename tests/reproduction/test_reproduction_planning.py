@@ -114,7 +114,7 @@ class TestCommand:
             ("stip", 16),
             ("haf-svg", 8),
             ("v3d-convlstm", 9),
-            ("framecast", 2),
+            ("framecast", 3),
         ]
         text = cli("reproduce").out
         assert all(e["paper"] in text for e in document)
