@@ -136,14 +136,19 @@ def test_all_is_on_the_disk_before_the_rename(kind, tmp_path, monkeypatch):
 
 
 def test_the_mode_is_what_the_user_set(kind, tmp_path):
-    """Other people may read what the process's mask lets them."""
+    """Other people may read what the process's mask lets them, whatever a writer thinks."""
     before = os.umask(0o027)
     try:
         with kind(tmp_path / "a") as draft:
             fill(draft, "x")
+            (draft / "inner" / "file" if draft.is_dir() else draft).chmod(0o600)
     finally:
         os.umask(before)
-    assert (tmp_path / "a").stat().st_mode & 0o777 == (0o640 if kind is NewFile else 0o750)
+    made = tmp_path / "a"
+    assert made.stat().st_mode & 0o777 == (0o640 if kind is NewFile else 0o750)
+    file = made / "inner" / "file" if kind is NewFolder else made
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [made]
 
 
 def test_text_is_utf8(tmp_path):

@@ -8,6 +8,8 @@ import glob
 import os
 import secrets
 import shutil
+import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +57,7 @@ class NewFile:
 
     def keep(self) -> None:
         """Put the finished draft in its place."""
+        _permit([self.draft], NewFile(self.target).draft)
         _sync(self.draft)
         self.draft.replace(self.target)
         _sync(self.target.parent)
@@ -80,7 +83,9 @@ class NewFolder(NewFile):
 
     def keep(self) -> None:
         """Put the finished draft in its place."""
-        for path in self.draft.rglob("*"):
+        paths = list(self.draft.rglob("*"))
+        _permit([path for path in paths if path.is_file()], self.draft / _token())
+        for path in paths:
             _sync(path)
         _sync(self.draft)
         if self.target.exists():
@@ -103,6 +108,18 @@ class NewFolder(NewFile):
             old.rename(self.target)  # where this fails too, the older one stays under that name
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _permit(files: Iterable[Path], probe: Path) -> None:
+    """Give files the permissions of any new file: some writers make them for their owner alone."""
+    try:
+        probe.touch()
+        mode = stat.S_IMODE(probe.stat().st_mode)
+        for path in files:
+            if stat.S_IMODE(path.stat().st_mode) != mode:
+                path.chmod(mode)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def write_text(target: Path, text: str) -> None:
