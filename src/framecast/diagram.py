@@ -79,8 +79,7 @@ def draw(boxes: Sequence[Box], arrows: Iterable[Arrow], path: Path, title: str) 
     Raises:
         FramecastError: if the file is of another kind.
     """
-    if path.suffix.lower() not in KINDS:
-        raise FramecastError(f"a diagram is a {', '.join(KINDS)} file, got {path}")
+    check_path(path)
     layout = arrange([box.name for box in boxes], sorted(arrows))
     below = layout.lowest * ROW + HEIGHT / 2 + 0.25
     wide = layout.columns * (WIDTH + GAP) - GAP
@@ -98,6 +97,16 @@ def draw(boxes: Sequence[Box], arrows: Iterable[Arrow], path: Path, title: str) 
         _draw_box(axes, box, layout.spots[box.name])
     with NewFile(path) as draft, matplotlib.rc_context(rc=SVG):
         figure.savefig(draft, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+
+
+def check_path(path: Path) -> None:
+    """See that a diagram can be drawn into a file.
+
+    Raises:
+        FramecastError: if it is of another kind.
+    """
+    if path.suffix.lower() not in KINDS:
+        raise FramecastError(f"a diagram is a {', '.join(KINDS)} file, got {path}")
 
 
 def arrange(names: Sequence[str], arrows: Sequence[Arrow]) -> Layout:

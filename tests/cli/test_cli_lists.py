@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import framecast
-from framecast import listing, registry
+from framecast import architecture, listing, registry
 from framecast.models.convlstm import ConvLSTM, ConvLSTMConfig
 
 
@@ -153,6 +153,13 @@ def test_one_preset_in_detail(cli, tmp_path) -> None:
     drawn = (tmp_path / "parts.svg").read_text(encoding="utf-8")
     assert all(name in drawn for name in found["parts"])
     assert first in cli("presets", "convlstm/tiny").out
+
+
+def test_a_figure_of_another_kind_is_refused_at_once(cli, monkeypatch) -> None:
+    monkeypatch.setattr(architecture, "trace", lambda experiment: pytest.fail("was followed"))
+    ran = cli("presets", "convlstm/tiny", "--figure", "a.jpg")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert ".svg" in ran.err
 
 
 def test_a_figure_is_of_one_preset(cli) -> None:

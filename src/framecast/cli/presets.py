@@ -51,6 +51,10 @@ def _describe(name: str, figure: Path | None, as_json: bool) -> None:
     from framecast.architecture import trace
 
     experiment: Experiment = registry.find("presets", name)()
+    if figure is not None:
+        from framecast.diagram import check_path
+
+        check_path(figure)  # before the clip is followed, which takes a while
     graph = trace(experiment)
     document = {
         "name": name,
