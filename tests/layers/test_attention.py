@@ -28,16 +28,23 @@ def brute(query: Tensor, key: Tensor, value: Tensor, offset: int | None) -> tupl
     return values, sums
 
 
-def operands(queries: int, keys: int, size: int = 5) -> list[Tensor]:
+def operands(queries: int, keys: int, order: str = "n heads d") -> list[Tensor]:
+    """Operands whose axes lie in memory in an order."""
     torch.manual_seed(3)
-    shapes = (queries, keys, keys)
-    made = [torch.randn(2, n, 3, size, dtype=torch.float64) for n in shapes]
-    return [x.transpose(1, 2).requires_grad_() for x in made]
+    made = [torch.randn(2, 3, n, 5, dtype=torch.float64) for n in (queries, keys, keys)]
+    axes = [["b", "heads", "n", "d"].index(axis) for axis in ("b", *order.split())]
+    back = [axes.index(axis) for axis in range(4)]
+    return [x.permute(axes).contiguous().permute(back).requires_grad_() for x in made]
 
 
+ORDERS = pytest.mark.parametrize("order", ["heads n d", "n heads d", "heads d n"])
+"""Whatever lies beside what: a kernel may take one of them for granted."""
+
+
+@ORDERS
 @pytest.mark.parametrize("causal", [False, True])
-def test_attend_gives_value_and_normaliser(causal):
-    query, key, value = operands(7, 7)
+def test_attend_gives_value_and_normaliser(causal, order):
+    query, key, value = operands(7, 7, order)
     found = attend(query, key, value, SCALE, causal=causal)
     expected, log_sum = brute(query, key, value, 0 if causal else None)
     torch.testing.assert_close(found.value, expected)
@@ -55,9 +62,10 @@ def test_parts_merge_into_the_whole():
     torch.testing.assert_close(whole.log_sum, expected.log_sum)
 
 
+@ORDERS
 @pytest.mark.parametrize(("queries", "keys"), [(6, 6), (4, 9), (1, 5)])
-def test_last_queries_see_what_came_before(queries, keys):
-    query, key, value = operands(queries, keys)
+def test_last_queries_see_what_came_before(queries, keys, order):
+    query, key, value = operands(queries, keys, order)
     found = causal_attention(query, key, value, SCALE)
     expected, _ = brute(query, key, value, keys - queries)
     torch.testing.assert_close(found, expected)

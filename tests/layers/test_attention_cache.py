@@ -3,22 +3,24 @@
 import pytest
 import torch
 
-from framecast.layers.attention import CausalAttention
+from framecast.layers.attention import HEAD_MULTIPLE, CausalAttention
 from framecast.layers.attention_cache import Memory
 
-INPUTS, WIDTH = 7, 12
+INPUTS, HEADS = 7, 3
 
 
-def attention() -> CausalAttention:
+def attention(size: int = 4) -> CausalAttention:
     torch.manual_seed(3)
-    return CausalAttention(WIDTH, heads=3, inputs=INPUTS).double()
+    return CausalAttention(HEADS * size, HEADS, inputs=INPUTS).double()
 
 
+@pytest.mark.parametrize("size", [4, HEAD_MULTIPLE, 2 * HEAD_MULTIPLE])
 @pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("context", [0, 4])
 @torch.no_grad()
-def test_portions_and_places_are_those_of_the_whole(samples, context):
-    layer = attention()
+def test_portions_and_places_are_those_of_the_whole(samples, context, size):
+    """Also where heads have to be filled up with no zeros."""
+    layer = attention(size)
     first = torch.randn(2, context, INPUTS, dtype=torch.float64)
     later = torch.randn(2 * samples, 10, INPUTS, dtype=torch.float64)
     whole = layer(torch.cat([first.repeat(samples, 1, 1), later], 1))[:, context:]

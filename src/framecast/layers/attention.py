@@ -49,10 +49,15 @@ def attend(
     """
     if query.device.type == "cpu":
         found, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, 0.0, causal, scale=scale
+            *map(_packed, (query, key, value)), 0.0, causal, scale=scale
         )
         return Attended(found, log_sum)
     return attend_by_rows(query, key, value, scale, causal=causal)
+
+
+def _packed(x: Float[Tensor, "b heads n d"]) -> Float[Tensor, "b heads n d"]:
+    """With the numbers of a vector one beside the other: the kernel takes that for granted."""
+    return x if x.stride(-1) == 1 else x.contiguous()
 
 
 def attend_by_rows(
@@ -103,6 +108,7 @@ class _LastQueries(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         past = key.shape[2] - query.shape[2]
+        query, key, value = map(_packed, (query, key, value))
         whole = merge(
             attend(query, key[:, :, :past], value[:, :, :past], scale),
             attend(query, key[:, :, past:], value[:, :, past:], scale, causal=True),

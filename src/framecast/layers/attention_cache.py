@@ -27,7 +27,7 @@ class Rows:
     def of(cls, memory: Float[Tensor, "2 r heads d n"]) -> "Rows":
         """Turn what is kept with the position last."""
         fill = -memory.shape[3] % HEAD_MULTIPLE
-        return cls(*functional.pad(memory.transpose(3, 4), (0, fill)).unbind(0))
+        return cls(*functional.pad(memory.transpose(3, 4), (0, fill)).contiguous().unbind(0))
 
     def one(self, row: int) -> "Rows":
         """Those of one row."""
