@@ -1,5 +1,6 @@
 """Whole trainings, in one process."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -29,11 +30,11 @@ from dummy_runs import (
 import framecast
 from contract.dummy import Dots, DummyConfig, PlainConfig
 from framecast.config import to_json
-from framecast.errors import ConfigError, TrainingError
+from framecast.errors import ConfigError, DataError, TrainingError
 from framecast.experiment import Experiment
 from framecast.models.convlstm import ConvLSTMConfig, TrainingConfig
 from framecast.stage import OptimizerConfig
-from framecast.training import Interrupted, RunOptions, train
+from framecast.training import Interrupted, RunOptions, batches, stage_run, train
 from framecast.training.trainer import Trainer
 
 
@@ -106,6 +107,38 @@ def test_loader_processes_change_nothing_and_outlive_a_signal(
     train(each, tmp_path / "a", resume=True, options=options)
     train(each, tmp_path / "b", options=OPTIONS)
     assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+
+
+@pytest.mark.parametrize("where", ["step", "validation", "data"])
+def test_no_loader_process_outlives_a_failure(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ignores signals, so a program would wait for it for ever; whoever holds the error."""
+    each = replace(plain(steps=4, batch=2), data=Dots(clips=10, fixed=False))
+    gc.disable()
+    try:
+        if where == "data":
+            monkeypatch.setattr(batches, "collate", _refuse)
+        else:
+            target = (Trainer, "step") if where == "step" else (stage_run, "validate")
+            monkeypatch.setattr(*target, _refuse_after_a_batch)
+        with pytest.raises(DataError) as caught:
+            train(each, tmp_path, options=replace(OPTIONS, workers=2))
+        assert not multiprocessing.active_children()
+        assert "unreadable" in str(caught.value)
+    finally:
+        gc.enable()
+
+
+def _refuse(items: object) -> object:
+    raise DataError("unreadable")
+
+
+def _refuse_after_a_batch(*arguments: object) -> object:
+    if not isinstance(arguments[0], Trainer):  # validation's batches have not begun
+        next(arguments[2])
+    assert multiprocessing.active_children()
+    raise DataError("unreadable")
 
 
 @pytest.mark.parametrize("kept", ["best", "last"])

@@ -1,11 +1,13 @@
 """Batches of a source for one process: of every training step, and of a validation."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from framecast.clip import Key, Source, collate
 from framecast.data.order import Order
@@ -42,29 +44,33 @@ def check_shares(batch: int, parts: int, world: int) -> None:
         )
 
 
-def training_steps(source: Source, order: Order, parts: int, workers: int) -> Iterator[list[Any]]:
-    """The micro-batches of step after step, on the CPU, without end."""
-    batches = _batches(source, MicroBatches(order, parts), workers)
-    while True:
-        yield [next(batches) for _ in range(parts)]
+def training_steps(source: Source, order: Order, parts: int, workers: int) -> Generator[list[Any]]:
+    """The micro-batches of step after step, on the CPU, without end; to be closed."""
+    with closing(_batches(source, MicroBatches(order, parts), workers)) as batches:
+        while True:
+            yield [next(batches) for _ in range(parts)]
 
 
 def validation_batches(
     source: Source, clips: int, batch: int, workers: int, rank: int, world: int
-) -> Iterator[tuple[int, int, Any]]:
-    """Number, size and content of this process's batches of the first `clips` items.
+) -> Generator[tuple[int, int, Any]]:
+    """Number, size and content of this process's batches of the first `clips` items; to be closed.
 
     Batch n is the same whatever the number of processes; rank r has every `world`-th, from r on.
     """
     keys = [(0, index) for index in range(clips)]
     numbered = list(enumerate(keys[first : first + batch] for first in range(0, clips, batch)))
     mine = numbered[rank::world]
-    batches = _batches(source, [keys for _, keys in mine], workers)
-    for number, keys in mine:
-        yield number, len(keys), next(batches)
+    with closing(_batches(source, [keys for _, keys in mine], workers)) as batches:
+        for number, keys in mine:
+            yield number, len(keys), next(batches)
 
 
-def _batches(source: Source, sampler: Any, workers: int) -> Iterator[Any]:
+def _batches(source: Source, sampler: Any, workers: int) -> Generator[Any]:
+    """Batches; closing them ends the loader's processes.
+
+    A process that is left would be waited for when the program ends, and ignores its signals.
+    """
     loader = DataLoader(
         source,  # pyright: ignore[reportArgumentType]
         batch_sampler=sampler,
@@ -72,10 +78,14 @@ def _batches(source: Source, sampler: Any, workers: int) -> Iterator[Any]:
         collate_fn=collate,
         worker_init_fn=_outlive_signals,
     )
+    batches = iter(loader)
     try:
-        yield from loader
+        yield from batches
     except FramecastError as error:
         raise type(error)(_message(str(error))) from None
+    finally:
+        if isinstance(batches, _MultiProcessingDataLoaderIter):
+            batches._shutdown_workers()  # pyright: ignore[reportPrivateUsage]
 
 
 def _outlive_signals(worker: int) -> None:

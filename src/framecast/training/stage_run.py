@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -120,11 +121,11 @@ class StageRun:
 
     def _steps(self) -> None:
         trainer, total = self.trainer, self.config.steps
-        steps = batches.training_steps(
+        data = batches.training_steps(
             self.train_source, self._order(), self.config.accumulate, self.place.options.workers
         )
         shown = self.place.options.progress and self.fabric.is_global_zero
-        with Steps(self.name, total, trainer.done, shown) as progress:
+        with closing(data) as steps, Steps(self.name, total, trainer.done, shown) as progress:
             while trainer.done < total:
                 values = self._guard(lambda: self.trainer.step(next(steps)))
                 progress.advance(trainer.done, self._between(values))
@@ -192,12 +193,13 @@ class StageRun:
         with trainer.average.in_place():
             score = None
             if self.validation_source is not None:
-                means = validate(
-                    self.fabric,
-                    trainer.stage,
-                    self._validation_batches(self.validation_source),
-                    mix(self.experiment.seed, "validation", self.name),
-                )
+                with closing(self._validation_batches(self.validation_source)) as held_out:
+                    means = validate(
+                        self.fabric,
+                        trainer.stage,
+                        held_out,
+                        mix(self.experiment.seed, "validation", self.name),
+                    )
                 self._write("validation", means)
                 score = means[SCORE] if math.isfinite(means[SCORE]) else None
             if self._better(score):
