@@ -81,15 +81,28 @@ def test_a_training_of_some_minutes_keeps_its_steps_when_it_goes_on(cli, monkeyp
     monkeypatch.setattr(planning, "_clock", lambda device: lambda: next(seconds))
     words = (*TINY, "--minutes", 0.05, "-o", "r")
     ran = cli(*words)
-    assert (ran.code, ran.err) == (0, "framecast: steps that take 0.05 minutes here: main 3\n")
+    assert (ran.code, ran.err) == (0, "framecast: as many steps as take 0.05 min: main 3\n")
     assert _experiment("r")["experiment"]["stages"]["main"]["steps"] == 3
     weights = Path("r/model/model.safetensors").read_bytes()
-    assert cli(*words, "--resume").code == 0
+    occupied = cli(*words)
+    assert (occupied.code, occupied.err.count("\n")) == (2, 1)
+    assert "holds a run" in occupied.err
+    again = cli(*words, "--resume")
+    assert (again.code, "keeps its steps, whatever the minutes: main 3" in again.err) == (0, True)
     assert _experiment("r")["experiment"]["stages"]["main"]["steps"] == 3
     assert Path("r/model/model.safetensors").read_bytes() == weights
     assert next(seconds) == 0.0, "measured again"
     other = cli(*words, "--resume", "--stages.main.batch", 1)
     assert (other.code, "batch is 2 there and 1 here" in other.err) == (2, True)
+
+
+def test_a_dry_run_of_some_minutes_measures_once(cli, monkeypatch) -> None:
+    seconds = iter([0.0, 4.0])
+    monkeypatch.setattr(planning, "_clock", lambda device: lambda: next(seconds))
+    ran = cli(*TINY, "--minutes", 0.05, "--dry-run", "--json")
+    assert ran.json["plan"]["stages"][0]["steps"] == 3
+    assert ran.json["experiment"]["stages"]["main"]["steps"] == 3
+    assert not list(Path().iterdir())
 
 
 def test_a_terminated_training_exits_with_143(cli, monkeypatch) -> None:

@@ -130,6 +130,6 @@ def test_results_without_films_are_read(toy: Toy, tmp_path: Path) -> None:
     text = path.read_text()
     start = text.index(' "films": [')
     older = text[: text.rindex(",", 0, start)] + "\n}\n"
-    path.write_text(older.replace('"format_version": 5', '"format_version": 4'))
+    path.write_text(older.replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 4'))
     read = results_folder.read(tmp_path / "r")
     assert read == replace(result, format_version=4, films=[])

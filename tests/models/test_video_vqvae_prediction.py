@@ -176,7 +176,7 @@ def test_log_prob_of_a_given_future() -> None:
     assert [level.shape[1] for level in levels] == [
         tokens[0].numel() * FUTURE // clip.length for tokens in (top, bottom)
     ]
-    with pytest.raises(FramecastError, match="give 12"):
+    with pytest.raises(FramecastError, match=f"got 4; give {FUTURE}"):
         model.log_prob(longer, Clip(future.frames[:, :4]))
 
 

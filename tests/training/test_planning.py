@@ -69,7 +69,9 @@ def test_an_experiment_is_made_to_last_some_minutes(monkeypatch: pytest.MonkeyPa
     times = iter([0, 4, 10, 18])  # 1 s a step, then 2 s
     monkeypatch.setattr(planning, "_clock", lambda device: lambda: float(next(times)))
     given = chain()
-    found = within(given, 3.0, OPTIONS)
+    found, planned = within(given, 3.0, OPTIONS)
+    assert planned.seconds == pytest.approx(180)
+    assert [stage.steps for stage in planned.stages] == [60, 60]
     assert {name: stage.steps for name, stage in found.stages.items()} == {"codes": 60, "prior": 60}
     assert found.stages["prior"].validate_every == 3 * 12
     assert found.stages["codes"].checkpoint_every == given.stages["codes"].checkpoint_every

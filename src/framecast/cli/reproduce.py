@@ -58,9 +58,9 @@ class Reproduce:
     """Name of a paper's model, such as s-hr-vqvae; framecast for its own tables."""
     table: Annotated[Positional[str | None], arg(metavar="TABLE")] = None
     """Such as table2 or figure7."""
-    scale: Scale = "paper"
+    scale: Scale | None = None
     """tiny: drawn digits and very small networks, no download; cpu: small networks on MNIST's
-    digits or own videos; paper: as published."""
+    digits or own videos; paper: as published. The largest that there is if not given."""
     run: bool = False
     """Run the commands, one after another."""
     data: Data = Data()
@@ -85,10 +85,11 @@ def run(argv: Sequence[str]) -> int:
     if options.table is None:
         return _entries(options, options.paper)
     entry = find(options.paper, options.table)
-    place = _place(options, entry)
-    made = plan(options.paper, entry, options.scale, place, partial=options.run)
+    scale: Scale = options.scale or (entry.scales[-1] if entry.scales else "paper")
+    place = _place(options, entry, scale)
+    made = plan(options.paper, entry, scale, place, partial=options.run)
     if options.run:
-        return _run(options, made)
+        return _run(options, made, scale)
     printed = sources.printed(options.paper, entry.name)
     document = {
         **asdict(made),
@@ -150,18 +151,18 @@ def _entries(options: Reproduce, paper: str) -> int:
     return 0
 
 
-def _place(options: Reproduce, entry: Entry) -> Place:
+def _place(options: Reproduce, entry: Entry, scale: Scale) -> Place:
     roots = {
         field.name.replace("_", "-"): path
         for field in fields(options.data)
         if (path := getattr(options.data, field.name)) is not None
     }
-    root, needed = roots.pop("root", None), datasets(entry, options.scale)
+    root, needed = roots.pop("root", None), datasets(entry, scale)
     if root is not None:
         if len(needed) != 1:
             names = " and ".join(f"--data.{name}" for name in needed)
             raise ConfigError(
-                f"{entry.name} at the scale {options.scale} needs "
+                f"{entry.name} at the scale {scale} needs "
                 + (
                     f"several datasets; give {names}"
                     if needed
@@ -193,10 +194,10 @@ def _figures(table: published.Table) -> Iterator[str]:
     yield from (f"# note: {fault}" for fault in table.faults)
 
 
-def _run(options: Reproduce, made: Plan) -> int:
+def _run(options: Reproduce, made: Plan, scale: Scale) -> int:
     if made.wanted:
         raise ConfigError(
-            f"{options.paper} {options.table} at the scale {options.scale} needs "
+            f"{options.paper} {options.table} at the scale {scale} needs "
             f"{' and '.join(made.wanted)}; give folders, or use --scale tiny"
         )
     from framecast.reproduction.driving import drive

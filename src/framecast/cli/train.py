@@ -1,6 +1,6 @@
 """`framecast train`: the experiment of a preset, with any field overridden."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,30 +39,40 @@ def run(argv: Sequence[str]) -> int:
     experiment, out = _begin(subject, rest)
     if kind is not None:
         experiment = replace(experiment, data=registry.find("data", kind)())
-    settings = _fitted(_parse(subject, experiment, out, rest))
+    settings = _parse(subject, experiment, out, rest)
+    planned = None
+    if settings.minutes is not None:
+        settings, planned = _fitted(settings)
     if settings.dry_run:
-        return _plan(settings)
+        return _plan(settings, planned)
     return _train(settings)
 
 
-def _fitted(settings: Any) -> Any:
-    """Settings with as many steps as fit in the minutes; in a run that goes on, as many as it has.
+def _fitted(settings: Any) -> tuple[Any, Any]:
+    """Settings with as many steps as fit in the minutes, and the plan that says so.
 
-    Steps are measured, and would come out differently the next time.
+    A run that goes on keeps its steps, for another measurement would come out differently.
     """
-    if settings.minutes is None:
-        return settings
     from framecast.training import lasting, within
+    from framecast.training.run_folder import RunFolder
 
     given = settings.experiment
     if settings.resume and _holds_run(settings.out):
         before = _stored(settings.out).stages
         known = {name: before[name].steps if name in before else 1 for name in given.stages}
-        return replace(settings, experiment=lasting(given, known))
-    experiment = within(given, settings.minutes, settings.run)
-    steps = ", ".join(f"{name} {stage.steps:,}" for name, stage in experiment.stages.items())
-    terminal.note(f"framecast: steps that take {settings.minutes:g} minutes here: {steps}")
-    return replace(settings, experiment=experiment)
+        experiment = lasting(given, known)
+        terminal.note(f"framecast: the run keeps its steps, whatever the minutes: {_steps(known)}")
+        return replace(settings, experiment=experiment), None
+    if not settings.dry_run:
+        RunFolder(settings.out).check_free()
+    experiment, planned = within(given, settings.minutes, settings.run)
+    steps = _steps({stage.name: stage.steps for stage in planned.stages})
+    terminal.note(f"framecast: as many steps as take {settings.minutes:g} min: {steps}")
+    return replace(settings, experiment=experiment), planned
+
+
+def _steps(stages: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {steps:,}" for name, steps in stages.items())
 
 
 def _train(settings: Any) -> int:
@@ -88,11 +98,11 @@ def _train(settings: Any) -> int:
     return 0
 
 
-def _plan(settings: Any) -> int:
+def _plan(settings: Any, planned: Any) -> int:
     from framecast.config import to_json
     from framecast.training import plan
 
-    planned = plan(settings.experiment, settings.run)
+    planned = planned or plan(settings.experiment, settings.run)
     rows = [
         (
             stage.name,

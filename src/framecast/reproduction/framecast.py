@@ -69,12 +69,15 @@ STEPS = {
 """The rows of V3D-ConvLSTM's Table 3, with what the names of their presets end in."""
 DIGITS = Measure("moving-mnist/10-10", "moving-mnist", ("--limit", "1000"), "1000")
 PLACE = ("--data.size", "128", "128", "--data.crop", "64", "64")
-NOTE = "the budget is of steps; validation, pictures and codes made before a stage come on top"
+NOTE = (
+    "30 minutes of processor time for the steps of each training; validation, pictures and codes "
+    "made before a stage come on top"
+)
 
 ENTRIES = (
     Entry(
         "table1",
-        "Moving-MNIST 10→10 after 30 minutes of training",
+        "Moving digits, all models after equally long trainings",
         (
             Part(
                 "",
@@ -83,11 +86,11 @@ ENTRIES = (
                 cpu=(DIGITS,),
             ),
         ),
-        note=f"{NOTE}; at the scale tiny 1 minute",
+        note=f"{NOTE}; at the scale tiny 1 minute on drawn digits, 5→5",
     ),
     Entry(
         "table2",
-        "Videos of one's own 5→5 after 30 minutes of training",
+        "Videos of one's own 5→5, all models after equally long trainings",
         (
             Part(
                 "",
@@ -99,7 +102,7 @@ ENTRIES = (
     ),
     Entry(
         "table3",
-        "V3D-ConvLSTM step by step, after 30 minutes of training",
+        "V3D-ConvLSTM step by step, after equally long trainings",
         (
             Part(
                 "",

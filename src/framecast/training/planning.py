@@ -94,7 +94,9 @@ def plan(experiment: Experiment, options: RunOptions | None = None) -> Plan:
     return Plan(fabric.device.type, stages)
 
 
-def within(experiment: Experiment, minutes: float, options: RunOptions | None = None) -> Experiment:
+def within(
+    experiment: Experiment, minutes: float, options: RunOptions | None = None
+) -> tuple[Experiment, Plan]:
     """The experiment with all its stages longer or shorter by one factor, to last a given time.
 
     Args:
@@ -102,6 +104,9 @@ def within(experiment: Experiment, minutes: float, options: RunOptions | None = 
         minutes: Of all steps together on this machine, as `plan` measures them: validation,
             pictures and what stages compute before their first step come on top.
         options: The machine's side; the defaults if None.
+
+    Returns:
+        The experiment, and what it takes by the measurement that its steps come from.
 
     Raises:
         ConfigError: if the time is not above 0, or several processes are asked for, which would
@@ -115,9 +120,11 @@ def within(experiment: Experiment, minutes: float, options: RunOptions | None = 
             "minutes are measured with one process; for several, take the steps from "
             "--dry-run and set --stages.NAME.steps"
         )
-    factor = minutes * 60 / plan(experiment, options).seconds
-    steps = {name: max(1, round(s.steps * factor)) for name, s in experiment.stages.items()}
-    return lasting(experiment, steps)
+    measured = plan(experiment, options)
+    factor = minutes * 60 / measured.seconds
+    steps = {stage.name: max(1, round(stage.steps * factor)) for stage in measured.stages}
+    stages = tuple(replace(stage, steps=steps[stage.name]) for stage in measured.stages)
+    return lasting(experiment, steps), replace(measured, stages=stages)
 
 
 def lasting(experiment: Experiment, steps: dict[str, int]) -> Experiment:

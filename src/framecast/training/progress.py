@@ -52,7 +52,7 @@ class Steps:
         """End with a last line."""
         if self._bar:
             self._bar.stop()
-        elif self._shown:
+        elif self._shown and self._done > self._first:
             self._print()
 
     def advance(self, done: int, text: str = "") -> None:

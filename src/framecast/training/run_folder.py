@@ -79,6 +79,18 @@ class RunFolder:
             for entry in self.path.iterdir()
         )
 
+    def check_free(self) -> None:
+        """See that a new run may begin there.
+
+        Raises:
+            TrainingError: if a run stands there.
+        """
+        if self.in_use():
+            raise TrainingError(
+                f"{self.path} holds a run; go on with it (framecast train --resume {self.path}), "
+                "or choose another folder"
+            )
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from training into the folder; a killed process lets it go.
@@ -139,10 +151,7 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
         _write(folder, description)
         return description
     if not resume:
-        raise TrainingError(
-            f"{path} holds a run; go on with it (framecast train --resume {path}), "
-            "or choose another folder"
-        )
+        folder.check_free()
     before = read_json(folder.description)
     _check_same(path, before, description)
     folder.sweep(description["experiment"]["stages"])

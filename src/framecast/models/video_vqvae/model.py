@@ -239,6 +239,12 @@ class VideoVQVAE(Codec):
         Raises:
             FramecastError: if there are too few frames of context, or not `future` of the future.
         """
+        together = self.config.future
+        if future.length != together:
+            raise FramecastError(
+                f"this video-vqvae predicts {together} frames together and finds those likely or "
+                f"not, got {future.length}; give {together}"
+            )
         frames = torch.cat([context.frames[:, -self.config.context :], future.frames], 1)
         top, bottom = self.tokenize_block(self.adapted(frames))
         first = 2 * self.config.slices[0]
