@@ -13,6 +13,7 @@ from framecast.clip import Clip
 from framecast.errors import FolderError
 from framecast.evaluation import films, results_folder
 from framecast.evaluation.protocol import Protocol
+from framecast.evaluation.result import FORMAT_VERSION
 from framecast.evaluation.runner import evaluate
 from framecast.evaluation.scoring import Keep
 from framecast.evaluation.task import Batch
