@@ -9,7 +9,7 @@ import torch
 from framecast.clip import Clip
 from framecast.errors import ConfigError
 from framecast.evaluation.result import Interval, LevelLikelihood, LikelihoodInfo
-from framecast.evaluation.statistics import Moments
+from framecast.evaluation.statistics import Accumulator
 from framecast.model import Model, evaluating
 
 
@@ -27,12 +27,10 @@ class CodeLikelihood:
     """Bits of the true futures' codes, each given all before it; sums alone are kept."""
 
     model: Model
-    levels: list[Moments] = field(default_factory=list)
-    """Of each level: mean bits of a sequence's codes."""
+    bits: Accumulator = field(default_factory=Accumulator)
+    """Mean bits of a sequence's codes: of all levels, then of each."""
     codes: list[int] = field(default_factory=list)
     """Of each level: codes of a sequence's future."""
-    together: Moments | None = None
-    """Mean bits over the codes of all levels."""
     frames: int = 0
     """Of a sequence's future."""
 
@@ -50,28 +48,15 @@ class CodeLikelihood:
             except ValueError as error:
                 raise ConfigError(f"--likelihood: {error}") from None
         bits = [-level.double().cpu().numpy() / math.log(2) for level in nats]
-        means = [level.mean(1, keepdims=True) for level in bits]
-        every = np.concatenate(bits, 1).mean(1, keepdims=True)
-        if self.together is None:
-            self.levels = [Moments.of(mean) for mean in means]
-            self.together = Moments.of(every)
-        else:
-            self.levels = [old.add(new) for old, new in zip(self.levels, means, strict=True)]
-            self.together = self.together.add(every)
+        groups = {"all": np.concatenate(bits, 1), **{str(n): each for n, each in enumerate(bits)}}
+        self.bits.add({name: each.mean(1, keepdims=True) for name, each in groups.items()})
         self.codes = [level.shape[1] for level in bits]
         self.frames = future.length
 
     def info(self) -> LikelihoodInfo:
         """The figures; there has to be a sequence."""
-        assert self.together is not None
-        levels = [
-            LevelLikelihood(count, _interval(moments))
-            for count, moments in zip(self.codes, self.levels, strict=True)
-        ]
-        found = _interval(self.together)
-        per_frame = float(self.together.mean[0]) * sum(self.codes) / self.frames
-        return LikelihoodInfo(found, per_frame, levels)
-
-
-def _interval(moments: Moments) -> Interval:
-    return Interval.each(moments.summary())[0]
+        summaries = list(self.bits.summaries().values())
+        together, *levels = (Interval.each(summary)[0] for summary in summaries)
+        per_frame = float(summaries[0].mean[0]) * sum(self.codes) / self.frames
+        pairs = zip(self.codes, levels, strict=True)
+        return LikelihoodInfo(together, per_frame, [LevelLikelihood(*pair) for pair in pairs])
