@@ -1,6 +1,7 @@
 """An experiment: a model, the data, and how it is trained. Presets return one."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from framecast.clip import DataConfig, Key, Source, Split
@@ -41,6 +42,13 @@ class Experiment(Config):
                 raise ConfigError(
                     f"the stage {name!r} trains {model or 'no model'}, not {self.model.type}"
                 )
+
+    def lasting(self, steps: Mapping[str, int]) -> "Experiment":
+        """The same with stages in as many steps as given by name; others stay as they are."""
+        stages = {
+            name: stage.lasting(steps.get(name, stage.steps)) for name, stage in self.stages.items()
+        }
+        return replace(self, stages=stages)
 
     def source(self, split: Split) -> Source:
         """The clips of one split, context and horizon together."""

@@ -12,7 +12,7 @@ from dummy_runs import OPTIONS, chain, plain
 
 from contract.dummy import SIZE, WIDTH
 from framecast.errors import ConfigError
-from framecast.training import lasting, plan, planning, within
+from framecast.training import plan, planning, within
 from framecast.training.trainer import Trainer
 
 
@@ -75,7 +75,7 @@ def test_an_experiment_is_made_to_last_some_minutes(monkeypatch: pytest.MonkeyPa
     assert {name: stage.steps for name, stage in found.stages.items()} == {"codes": 60, "prior": 60}
     assert found.stages["prior"].validate_every == 3 * 12
     assert found.stages["codes"].checkpoint_every == given.stages["codes"].checkpoint_every
-    assert lasting(found, {"codes": 5, "prior": 5}) == given
+    assert found.lasting({"codes": 5, "prior": 5}) == given
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, math.inf, math.nan])

@@ -53,16 +53,14 @@ def _fitted(settings: Any) -> tuple[Any, Any]:
 
     A run that goes on keeps its steps, for another measurement would come out differently.
     """
-    from framecast.training import lasting, within
+    from framecast.training import within
     from framecast.training.run_folder import RunFolder
 
     given = settings.experiment
     if settings.resume and _holds_run(settings.out):
-        before = _stored(settings.out).stages
-        known = {name: before[name].steps if name in before else 1 for name in given.stages}
-        experiment = lasting(given, known)
-        terminal.note(f"framecast: the run keeps its steps, whatever the minutes: {_steps(known)}")
-        return replace(settings, experiment=experiment), None
+        before = {name: stage.steps for name, stage in _stored(settings.out).stages.items()}
+        terminal.note(f"framecast: the run keeps its steps, whatever the minutes: {_steps(before)}")
+        return replace(settings, experiment=given.lasting(before)), None
     if not settings.dry_run:
         RunFolder(settings.out).check_free()
     experiment, planned = within(given, settings.minutes, settings.run)

@@ -4,8 +4,8 @@ This is the only place of the package that imports Lightning Fabric.
 """
 
 from framecast.training.options import RunOptions
-from framecast.training.planning import Plan, StagePlan, lasting, plan, within
+from framecast.training.planning import Plan, StagePlan, plan, within
 from framecast.training.run import train
 from framecast.training.signals import Interrupted
 
-__all__ = ["Interrupted", "Plan", "RunOptions", "StagePlan", "lasting", "plan", "train", "within"]
+__all__ = ["Interrupted", "Plan", "RunOptions", "StagePlan", "plan", "train", "within"]

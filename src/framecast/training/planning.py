@@ -124,13 +124,7 @@ def within(
     factor = minutes * 60 / measured.seconds
     steps = {stage.name: max(1, round(stage.steps * factor)) for stage in measured.stages}
     stages = tuple(replace(stage, steps=steps[stage.name]) for stage in measured.stages)
-    return lasting(experiment, steps), replace(measured, stages=stages)
-
-
-def lasting(experiment: Experiment, steps: dict[str, int]) -> Experiment:
-    """The experiment with its stages in as many steps as given by name."""
-    stages = {name: stage.lasting(steps[name]) for name, stage in experiment.stages.items()}
-    return replace(experiment, stages=stages)
+    return experiment.lasting(steps), replace(measured, stages=stages)
 
 
 def _clock(device: torch.device) -> Callable[[], float]:
