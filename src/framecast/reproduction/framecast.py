@@ -43,6 +43,7 @@ class Model:
         return Line(self.method, cpu=self.trained("video-folder", 30, *self.videos_as))
 
 
+V3D = Model("V3D-ConvLSTM", "v3d-convlstm", videos_as=_lengths(5))
 MODELS = (
     Model("ConvLSTM", "convlstm"),
     Model("PredRNN", "predrnn"),
@@ -58,7 +59,7 @@ MODELS = (
         digits_as=("--data.variant", "srivastava", *_lengths(10)),
         videos_as=_lengths(5),
     ),
-    Model("V3D-ConvLSTM", "v3d-convlstm", videos_as=_lengths(5)),
+    V3D,
 )
 STEPS = {
     "2D ConvLSTM": "-convlstm-2d",
@@ -107,7 +108,7 @@ ENTRIES = (
             Part(
                 "",
                 tuple(
-                    Line(method, cpu=MODELS[-1].trained(SMALL + ending, 30))
+                    Line(method, cpu=V3D.trained(SMALL + ending, 30))
                     for method, ending in STEPS.items()
                 ),
                 cpu=(DIGITS, replace(DIGITS, protocol="moving-mnist/10-20")),
