@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("points", [10, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("points", [20, pytest.param(75, marks=pytest.mark.slow)])
 @pytest.mark.timeout(600)
 def test_killed_runs_become_what_undisturbed_ones_are(tmp_path: Path, points: int) -> None:
     script = Path(__file__).with_name("killed.py")
