@@ -207,7 +207,9 @@ def test_the_first_levels_alone(cli, encoded: Path) -> None:
     assert np.array_equal(images(Path("coarse")), coarse)
     assert not np.array_equal(coarse, as_bytes(expected(images(Path("clip")))))
     for levels in (0, 3):
-        refused(cli("decode", encoded, "-o", "no", "--levels", levels), "from 1 to 2", "no")
+        refused(
+            cli("decode", encoded, "-o", "no", "--levels", levels), "--levels is from 1 to 2", "no"
+        )
 
 
 def test_the_model_is_found_where_it_was_or_where_one_says(cli, encoded: Path, codec: Path) -> None:

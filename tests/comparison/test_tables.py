@@ -1,6 +1,7 @@
 """Tables, tests and notes of a comparison."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,14 @@ from framecast.evaluation.comparison.papers import grid
 from framecast.evaluation.comparison.section import Section, section
 from framecast.evaluation.comparison.text import MARK, document, markdown
 from framecast.evaluation.protocol import find, reconstructing
-from framecast.evaluation.result import CodecInfo, Interval, LevelInfo, Result
+from framecast.evaluation.result import (
+    CodecInfo,
+    Interval,
+    LevelInfo,
+    LevelLikelihood,
+    LikelihoodInfo,
+    Result,
+)
 from framecast.evaluation.statistics import paired_bootstrap
 
 
@@ -196,8 +204,33 @@ def test_codes_are_described(tmp_path: Path) -> None:
     write(tmp_path / "a", change=coded, protocol=reconstructing(find("glyphs/10-10")))
     (found,) = sections(tmp_path / "a")
     assert dict(found.facts)["frames"] == "10 observed → 10 more"
-    assert any(note.startswith("codes: 1 of 3 levels, 512 bits") for note in found.table.notes)
+    codes = next(grid for grid in found.others if grid.title == "Codes")
+    whole, level = ([cell.text for cell in row] for row in codes.rows)
+    assert whole == ["convlstm, 1 of 3 levels", "512", "64", "", ""]
+    assert level == ["convlstm, level 1", "512", "", "3 of 4", "2.5"]
     assert not any("copy-last" in note for note in found.table.notes)
+
+
+def test_likelihoods_are_beside_each_other(tmp_path: Path) -> None:
+    def likely(bits: float, *levels: float) -> Callable[[Result], Result]:
+        def value(mean: float) -> Interval:
+            return Interval(mean, mean - 0.25, mean + 0.25)
+
+        each = [LevelLikelihood(100, value(mean)) for mean in levels]
+        return lambda found: replace(found, likelihood=LikelihoodInfo(value(bits), 2 * bits, each))
+
+    write(tmp_path / "a", change=likely(2.0, 1.0, 3.0))
+    write(tmp_path / "b", 0.2, kind="stip")
+    write(tmp_path / "c", -0.2, kind="video-vqvae", change=likely(4.0, 4.0))
+    (found,) = sections(tmp_path / "a", tmp_path / "b", tmp_path / "c")
+    grid = next(grid for grid in found.others if grid.title.startswith("Likelihood"))
+    assert [[cell.text for cell in row] for row in grid.rows] == [
+        ["convlstm", "200", "2.000 ±0.250", "4"],
+        ["convlstm, level 1", "100", "1.000 ±0.250", ""],
+        ["convlstm, level 2", "100", "3.000 ±0.250", ""],
+        ["video-vqvae", "100", "4.000 ±0.250", "8"],
+        ["video-vqvae, level 1", "100", "4.000 ±0.250", ""],
+    ]
 
 
 def test_frames_that_a_protocol_reports(tmp_path: Path) -> None:

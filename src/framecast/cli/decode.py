@@ -9,6 +9,8 @@ from tyro.conf import Positional
 
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, parse
+from framecast.errors import FramecastError
+from framecast.wording import counted
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def decode(options: Decode) -> Outcome:
     """Write the video as it is decoded: memory does not grow with its length.
 
     Raises:
-        FramecastError: if the file is not as it was written, or the model not the one that wrote
-            it.
+        FramecastError: if the file is not as it was written, the model not the one that wrote it,
+            or no such number of levels in it.
     """
     from framecast.cli.coding import blocks_at_a_time, codec_of, decoded, refuse_overwriting
     from framecast.token_file import open_tokens
@@ -70,6 +72,9 @@ def decode(options: Decode) -> Outcome:
     refuse_overwriting(options.file, options.out)
     file = open_tokens(options.file)
     header = file.header
+    most = len(header.values)
+    if options.levels is not None and not 1 <= options.levels <= most:
+        raise FramecastError(f"--levels is from 1 to {most}, got {options.levels}")
     writer = Writer(options.out, header.fps)
     codec = codec_of(file, options.model, options.device)
     channels, height, width = header.frame
@@ -87,7 +92,7 @@ def decode(options: Decode) -> Outcome:
         fps=header.fps,
         size=(height, width),
         channels=channels,
-        levels=options.levels or len(header.values),
+        levels=options.levels or most,
         notes=tuple(writer.notes),
     )
 
@@ -95,8 +100,9 @@ def decode(options: Decode) -> Outcome:
 def _lines(outcome: Outcome) -> list[str]:
     height, width = outcome.size
     return [
-        f"{outcome.file}: {outcome.frames} frames of {height}x{width} at {outcome.fps:.4g} frames "
-        f"per second, from {outcome.levels} levels of tokens of {outcome.model}",
+        f"{outcome.file}: {counted(outcome.frames, 'frame')} of {height}x{width} at "
+        f"{outcome.fps:.4g} frames per second, from {counted(outcome.levels, 'level')} of tokens "
+        f"of {outcome.model}",
         *[f"  {note}" for note in outcome.notes],
         f"  wrote {outcome.written}",
     ]

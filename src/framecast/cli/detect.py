@@ -12,6 +12,7 @@ from tyro.conf import Positional, UseAppendAction
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, Size, Start, parse, picture_path
 from framecast.errors import FramecastError, VideoError
+from framecast.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -209,10 +210,9 @@ def _following(options: Detect, truth: "Footage") -> Iterator["Tensor"]:
         yield frame
     if count < options.horizon:
         cure = f"pass --horizon {count}" if count else "pass a smaller --context"
-        there = "1 frame" if count == 1 else f"{count} frames"
         raise VideoError(
-            f"{options.video} goes on for {there} after the context, and the horizon is "
-            f"{options.horizon}; {cure} or give a longer video"
+            f"{options.video} goes on for {counted(count, 'frame')} after the context, and the "
+            f"horizon is {options.horizon}; {cure} or give a longer video"
         )
 
 

@@ -28,6 +28,7 @@ from framecast.video import (
     probe,
     to_gray,
 )
+from framecast.wording import counted
 
 Sizing = tuple[int, int] | Literal["native", "model"]
 SQUARE = 0.01
@@ -223,5 +224,7 @@ def _too_short(path: Path, found: int, wanted: int, start: int | float, model: M
     cure = f"pass --context {found}" if found >= least else "give a longer video"
     earlier = " or an earlier --start" if start else ""
     need = f"; {model.config.type} needs at least {least}" if found < least else ""
-    there = "1 frame" if found == 1 else f"{found} frames"
-    return f"{path} has {there} from {place} on, and the context is {wanted}{need}; {cure}{earlier}"
+    return (
+        f"{path} has {counted(found, 'frame')} from {place} on, and the context is {wanted}"
+        f"{need}; {cure}{earlier}"
+    )

@@ -11,6 +11,7 @@ from tyro.conf import Positional, UseAppendAction
 from framecast.cli import terminal
 from framecast.cli.options import DEFAULT_MODEL, MODEL, OPTION, OUT, Size, Start, parse
 from framecast.errors import FramecastError
+from framecast.wording import counted
 
 if TYPE_CHECKING:
     from framecast.cli.forecast import Outcome, Wish
@@ -211,9 +212,9 @@ def describe(outcome: "Outcome") -> list[str]:
     from framecast.cli.forecast import scatter, summary
 
     height, width = outcome.size
-    samples = f", {outcome.samples} samples" if outcome.samples else ""
+    samples = f", {counted(outcome.samples, 'sample')}" if outcome.samples else ""
     lines = [
-        f"{outcome.video}: {outcome.context} frames of {height}x{width} observed, "
+        f"{outcome.video}: {counted(outcome.context, 'frame')} of {height}x{width} observed, "
         f"{outcome.horizon} predicted{samples}",
         *[f"  {note}" for note in outcome.notes],
     ]

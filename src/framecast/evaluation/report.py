@@ -13,6 +13,7 @@ from framecast.evaluation.result import (
     Result,
     Row,
 )
+from framecast.wording import counted
 
 Published = Mapping[str, Mapping[str, float]]
 """Figures of papers: by name of the line, then by metric."""
@@ -109,9 +110,9 @@ def _notes(result: Result) -> list[str]:
         notes.append(f"{what} are corrupted ({words}), and scores are against clean ones")
     notes += _distance_notes(result)
     if result.codec is not None:
-        notes += codec_notes(result.codec)
+        notes += _codec_notes(result.codec)
     if result.likelihood is not None:
-        notes += likelihood_notes(result.likelihood)
+        notes += _likelihood_notes(result.likelihood)
     notes += _sample_notes(result)
     if not result.complete:
         used, there = result.data.sequences, result.data.available
@@ -127,13 +128,13 @@ def how(result: Result) -> str:
     """How the samples of a sequence become one figure."""
     if not result.predicted:
         return "context and horizon, encoded and decoded"
-    samples = result.protocol["samples"]
+    if result.protocol["reduce"] == "single":
+        return "one future per sequence"
+    samples = counted(result.protocol["samples"], "sample")
+    if result.protocol["reduce"] == "mean":
+        return f"mean score of {samples}"
     best_by = " and ".join(result.protocol["best_by"])
-    return {
-        "single": "one future per sequence",
-        "mean": f"mean score of {samples} samples",
-        "best-of": f"best of {samples} samples by {best_by}, each for itself; else their mean",
-    }[result.protocol["reduce"]]
+    return f"best of {samples} by {best_by}, each for itself; else their mean"
 
 
 def _sample_notes(result: Result) -> list[str]:
@@ -175,7 +176,7 @@ def _distance_notes(result: Result) -> list[str]:
     ]
 
 
-def likelihood_notes(found: LikelihoodInfo) -> list[str]:
+def _likelihood_notes(found: LikelihoodInfo) -> list[str]:
     """How likely the codes of the true futures are."""
     levels = "; ".join(
         f"level {place}: {cell(level.bits_per_code)}, {level.codes:,} a sequence"
@@ -188,9 +189,9 @@ def likelihood_notes(found: LikelihoodInfo) -> list[str]:
     ]
 
 
-def codec_notes(codec: CodecInfo) -> list[str]:
+def _codec_notes(codec: CodecInfo) -> list[str]:
     """What the codes take, and how each level is used."""
-    number = f"{len(codec.levels)} of {codec.available} levels"
+    number = f"{len(codec.levels)} of {counted(codec.available, 'level')}"
     total = (
         f"codes: {number}, {codec.bits_per_frame:,.6g} bits per frame, {codec.compression:.4g} "
         f"times fewer than frames of 8 bits ({codec.raw_bits_per_frame:,.6g})"

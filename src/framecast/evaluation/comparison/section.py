@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from framecast import listing, published
 from framecast.config import from_json
 from framecast.evaluation.comparison import pairs as testing
+from framecast.evaluation.comparison.codes import codec_grid, likelihood_grid
 from framecast.evaluation.comparison.costs import work
 from framecast.evaluation.comparison.grids import Cell, Grid, cells
 from framecast.evaluation.comparison.grouping import Group
@@ -13,7 +14,7 @@ from framecast.evaluation.comparison.lines import Line, disagreeing, lines, metr
 from framecast.evaluation.comparison.pairs import Pair, Verdict, p_value
 from framecast.evaluation.comparison.papers import grid as paper_grid
 from framecast.evaluation.corruption import Corruption
-from framecast.evaluation.report import cell, codec_notes, decimals, heading, how, likelihood_notes
+from framecast.evaluation.report import cell, decimals, heading, how
 from framecast.evaluation.result import MetricInfo, Row
 
 COPY_LAST = "copy-last"
@@ -33,7 +34,7 @@ class Section:
     verdicts: Mapping[str, Verdict]
     work: Mapping[str, int]  # multiply–adds of a prediction, by line, where they can be counted
     table: Grid
-    others: tuple[Grid, ...]  # single frames, samples reduced otherwise
+    others: tuple[Grid, ...]  # single frames, samples reduced otherwise, codes
     papers: tuple[Grid, ...]
 
     @property
@@ -235,10 +236,6 @@ def _notes(group: Group, ordered: Sequence[Line], verdicts: Mapping[str, Verdict
         for entry in group.entries
     ]
     yield from _shared(group, "", left_out)
-    codes = [entry.result.codec for entry in group.entries]
-    yield from _shared(group, "", [codec_notes(found) if found else () for found in codes])
-    likely = [entry.result.likelihood for entry in group.entries]
-    yield from _shared(group, "", [likelihood_notes(found) if found else () for found in likely])
     yield _machines(group)
 
 
@@ -282,6 +279,9 @@ def _others(
     ]
     if reductions:
         yield Grid("Samples reduced otherwise", columns, tuple(reductions))
+    for grid in (codec_grid(ordered), likelihood_grid(ordered)):
+        if grid is not None:
+            yield grid
 
 
 def _frames(
