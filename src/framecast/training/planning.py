@@ -86,7 +86,7 @@ def plan(experiment: Experiment, options: RunOptions | None = None) -> Plan:
         FramecastError: what training would raise in its first steps.
     """
     options = options or RunOptions()
-    world = options.devices * options.nodes
+    world = options.processes
     fabric = launch(replace(options, devices=1, nodes=1))
     clips = experiment.source("train")
     with numerics(options, fabric.device):
