@@ -92,13 +92,14 @@ def test_from_ones_own_videos_to_a_measured_predictor(cli, frame_folder) -> None
     result = ran.json["result"]
     protocol, trained = result["protocol"], load("runs/mine").about["data"]
     assert (protocol["context"], protocol["horizon"]) == (4, 2)
-    placing = {"stride": 2, "random_windows": False, "root": None}
-    assert trained == {**protocol["data"], **placing}
+    of_training = {"stride": 2, "random_windows": False, "flip": True, "root": None}
+    assert trained == {**protocol["data"], **of_training}
+    assert not protocol["data"]["flip"], "or it would not compare with models trained without"
     assert protocol["data"]["stride"] is None, "test clips do not overlap"
     assert result["data"]["sequences"] == 2
     (note,) = result["notes"]
     lengths = "context 4, horizon 2"
-    data = "data.size [20, 20], data.most_windows 50, data.crop [16, 16], data.flip True"
+    data = "data.size [20, 20], data.most_windows 50, data.crop [16, 16]"
     assert note == f"as the model was trained: {lengths}, {data}"
     assert not any("overlap" in note or "splits" in note for note in result["data"]["notes"])
     predict = ("predict", "videos/0", "--model", "runs/mine", "--horizon", 3, "--out", "future.mp4")

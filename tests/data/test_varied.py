@@ -109,3 +109,6 @@ def test_a_video_folder_cuts_training_clips_at_random_and_others_in_the_centre(t
     assert torch.equal(test[(0, 0)].frames, frames[..., 4:12, 8:16])
     assert test.name(0) == whole.source("test", 4, 0).name(0)
     assert test.windows == whole.source("test", 4, 0).windows
+    unmirrored = VideoFolder(root=tmp_path, crop=(8, 8)).source("test", 4, 0)
+    assert test.fingerprint() == unmirrored.fingerprint(), "what is measured is the same"
+    assert train.fingerprint() != unmirrored.fingerprint()

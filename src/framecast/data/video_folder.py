@@ -123,9 +123,10 @@ class VideoFolder(RecordedConfig):
         draw = seed if split == "train" and self.random_windows else None
         windows = Windows(spans, frames)
         clips = RecordedClips(self, tuple(usable), scan.prepared, windows, draw, notes)
-        if self.crop is None and not self.flip:
+        flip = self.flip and split == "train"
+        if self.crop is None and not flip:
             return clips
-        return VariedClips(clips, self.crop, self.flip, seed if split == "train" else None)
+        return VariedClips(clips, self.crop, flip, seed if split == "train" else None)
 
     def recipe(self) -> dict[str, Any]:
         """What the frames depend on besides the originals."""

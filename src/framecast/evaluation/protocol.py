@@ -15,8 +15,9 @@ from framecast.evaluation.corruption import LEVELS, Corruption
 MODIFIED = " (modified)"
 """What the name of a published protocol ends in when one of its fields is not as published."""
 
-PLACING = ("root", "stride", "random_windows")
-"""Fields of data that say where clips lie, rather than what their frames are."""
+NOT_OF_FRAMES = ("root", "stride", "random_windows", "flip")
+"""Fields of data that say where clips lie, and how they are varied for training, rather than what
+frames that are measured are."""
 
 Reduction = Literal["single", "mean", "best-of"]
 Assignment = Literal["predict", "reconstruct"]
@@ -194,9 +195,9 @@ def trained_data(about: Json) -> Json:
 def as_trained(protocol: Protocol, about: Json) -> Protocol:
     """A protocol of the caller's own data, with the lengths and the data of a model's training.
 
-    Where clips lie in the data stays as the protocol has it: `root` is the caller's, and a `stride`
-    of training would let test clips overlap. Other protocols, and data of another type, are left
-    as they are.
+    Where clips lie in the data, and how training varies them, stays as the protocol has it: `root`
+    is the caller's, and a `stride` of training would let test clips overlap. Other protocols, and
+    data of another type, are left as they are.
 
     Args:
         protocol: Is changed only where it is `own`.
@@ -208,7 +209,7 @@ def as_trained(protocol: Protocol, about: Json) -> Protocol:
     trained = trained_data(about)
     if not protocol.own or trained.get("type") != protocol.data.type:
         return protocol
-    kept = {key: value for key, value in to_json(protocol.data).items() if key in PLACING}
+    kept = {key: value for key, value in to_json(protocol.data).items() if key in NOT_OF_FRAMES}
     data = from_json(DataConfig, {**trained, **kept}, "data of the model")
     lengths = {key: about.get(key, getattr(protocol, key)) for key in ("context", "horizon")}
     return dataclasses.replace(protocol, data=data, **lengths)
