@@ -3,7 +3,7 @@
 import atexit
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from framecast.errors import ConfigError
 
@@ -63,6 +66,45 @@ class Autocast(MixedPrecision):
         return data
 
 
+class ZerosAround(TorchFunctionMode):
+    """Puts zeros around the maps of a 3-D convolution whose kernel is larger than they are.
+
+    On CPUs in bfloat16, PyTorch 2.13 leaves parts of such a kernel's gradient as memory happened to
+    be if the convolution is to pad by itself.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call what was to be called."""
+        del types
+        return (_conv3d if func is torch.conv3d else func)(*args, **(kwargs or {}))
+
+
+def _conv3d(
+    input: Tensor,  # noqa: A002
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    *others: Any,
+    **named: Any,
+) -> Tensor:
+    """`torch.conv3d` of maps `b c d h w`, or without the first axis."""
+    larger = any(
+        width > size for width, size in zip(weight.shape[-3:], input.shape[-3:], strict=True)
+    )
+    if larger and not isinstance(padding, str):
+        depth, height, width = (padding,) * 3 if isinstance(padding, int) else padding
+        input = functional.pad(input, (width, width, height, height, depth, depth))  # noqa: A001
+        padding = 0
+    return torch.conv3d(input, weight, bias, stride, padding, *others, **named)
+
+
 def launch(options: RunOptions) -> Fabric:
     """Start the processes that the options or the environment ask for."""
     cuda = options.accelerator == "cuda" or (
@@ -97,7 +139,10 @@ def _leave() -> None:
 
 @contextmanager
 def numerics(options: RunOptions, device: torch.device) -> Iterator[None]:
-    """Set threads and determinism for a training, and put them back afterwards."""
+    """Set threads and determinism for a training, and put them back afterwards.
+
+    It is for forward and backward passes alike, as the latter may compute parts of the former anew.
+    """
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     filled = _TENSORS.fill_uninitialized_memory
@@ -108,7 +153,10 @@ def numerics(options: RunOptions, device: torch.device) -> Iterator[None]:
             torch.use_deterministic_algorithms(True)
             # filling every new tensor costs time; results do not depend on it
             _TENSORS.fill_uninitialized_memory = False
-        yield
+        with ExitStack() as stack:
+            if device.type == "cpu" and options.precision == "bf16-mixed":
+                stack.enter_context(ZerosAround())
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
