@@ -128,6 +128,14 @@ class Model(nn.Module, ABC):
         than frames.
         """
 
+    def check_options(self, options: Options) -> None:
+        """See that options fit this model's sizes, where their own ranges do not say so.
+
+        Raises:
+            ValueError: says which one does not.
+        """
+        del options
+
     def log_prob(self, context: Clip, future: Clip) -> Float[Tensor, " b"]:
         """Log-likelihood of given futures' codes, in nats, by the untempered model.
 
@@ -255,6 +263,7 @@ class Model(nn.Module, ABC):
             raise FramecastError(
                 f"{name} expects {self.options_type.__name__}, got {type(options).__name__}"
             )
+        self.check_options(options)
         if clip.length < self.expects.context_min:
             raise FramecastError(
                 f"{name} expects at least {self.expects.context_min} context frames, "
@@ -288,7 +297,7 @@ class Model(nn.Module, ABC):
         gray = (frames.shape[2], self.expects.channels) == (1, 3)
         return frames.expand(-1, -1, 3, -1, -1) if gray else frames
 
-    def restored(self, frames: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    def restored(self, frames: Tensor, shape: Sequence[int]) -> Tensor:
         """Frames `* c h w` of the model in the channels, height and width of what it was given."""
         channels, height, width = shape
         frames = frames[..., :height, :width]

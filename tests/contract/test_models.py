@@ -495,6 +495,27 @@ def test_teacher_forcing_is_causal(case, model):
             assert not torch.equal(after[:, t + 1 :], before[:, t + 1 :])
 
 
+def test_gray_clips_of_a_colour_model(case, model):
+    """What predicts takes them, and gives gray frames, the same from beginning to end."""
+    if model.expects.channels != 3:
+        return
+    gray = clip(dataclasses.replace(case, channels=1))
+    forced = model.teacher_forced(gray)
+    assert forced.shape == gray.frames[:, 1:].shape
+    context = gray.pick(slice(None, case.length - 1))
+    rolled = model.predict(context, 1).unclipped[0, :, 0]
+    torch.testing.assert_close(forced[:, -1], rolled, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(case, model, dtype):
+    """Weights and frames in half precision predict, in that precision."""
+    context = clip(case).frames[:, : case.context]
+    found = model.to(dtype).predict(context.to(dtype), 2)
+    assert found.unclipped.dtype == dtype
+    assert found.unclipped.isfinite().all()
+
+
 def test_teacher_forcing_agrees_with_the_rollout(case, model):
     """The first predicted frame is the same either way."""
     original = clip(case)

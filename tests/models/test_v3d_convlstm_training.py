@@ -12,6 +12,7 @@ from framecast.clip import Clip
 from framecast.errors import ConfigError, FramecastError
 from framecast.layers.batch_norm import BatchNorm
 from framecast.models.v3d_convlstm.latent import (
+    Bounded,
     Gaussian,
     GaussianMaps,
     LatentWeights,
@@ -109,6 +110,15 @@ def test_eq_13_needs_the_floor():
         same = maps((torch.zeros(1).double(), torch.full((1,), spread, dtype=torch.float64)))
         found = latent_loss(same, same, "paper", LatentWeights())
         assert float(found) == pytest.approx(math.log(spread))
+
+
+def test_a_spread_at_its_floor_can_rise_again():
+    """Gradients that would take σ further out of its range are stopped, others pass."""
+    raw = torch.tensor([1e-3, 1e-3, 1.0, 1.0, 20.0, 20.0]).double().requires_grad_()
+    bounded = Bounded.apply(raw)
+    assert bounded.tolist() == [1e-2, 1e-2, 1.0, 1.0, 10.0, 10.0]
+    (bounded * torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])).sum().backward()
+    assert raw.grad.tolist() == [0.0, -1.0, 1.0, -1.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -23,7 +23,7 @@ from framecast.errors import ConfigError
 from framecast.layers.recompute import recompute
 from framecast.layers.recurrent.convlstm import ConvLSTMState, ConvLSTMUnit
 from framecast.layers.typed import Layers
-from framecast.model import FrameSpec, ModelConfig, pad_to_multiple
+from framecast.model import FrameSpec, ModelConfig
 from framecast.models.recurrent import NextFrames, Recurrent, RecurrentTraining, pixel_error
 from framecast.schedules import constant
 
@@ -205,11 +205,10 @@ class ConvLSTM(Recurrent):
         """The frame after each one, from the true frames up to it."""
         if isinstance(self.network, Stack):
             return super().teacher_forced(clip)
-        height, width = clip.frames.shape[-2:]
-        frames = pad_to_multiple(clip.frames[:, :-1], self.config.patch)
+        frames = self.adapted(clip.frames[:, :-1])
         ends = range(1, clip.length)
         predicted = torch.cat([self.observe(frames[:, :end])[0] for end in ends], 1)
-        return predicted[..., :height, :width]
+        return self.restored(predicted, clip.frames.shape[2:])
 
     def _cut(self, frames: Tensor) -> Tensor:
         return functional.pixel_unshuffle(frames, self.config.patch)

@@ -70,7 +70,9 @@ class Recurrent(Model):
     def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
         """The frame after each one, from the true frames up to it."""
         nothing_fed_back = torch.ones(len(clip.frames), 0, dtype=torch.bool)
-        return self.unroll(clip.frames, clip.length - 1, nothing_fed_back)
+        frames = self.coloured(clip.frames)
+        predicted = self.unroll(frames, clip.length - 1, nothing_fed_back)
+        return self.restored(predicted, clip.frames.shape[2:])
 
     def unroll(
         self,

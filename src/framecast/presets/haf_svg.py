@@ -46,7 +46,7 @@ THREE_DIGITS = _digits(MovingDigits(variant="svg-deterministic", count=3, fixed_
 TWO_BOUNCING = _digits(MovingDigits(variant="svg-stochastic", count=2, fixed_train=False))
 THREE_BOUNCING = _digits(MovingDigits(variant="svg-stochastic", count=3, fixed_train=False))
 KTH = Published(
-    Kth(size=64),
+    Kth(size=64, persons="1-20/21-25"),
     CoderConfig(kind="vgg"),
     (32, 16, 8),
     latent=24,

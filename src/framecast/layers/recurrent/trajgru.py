@@ -82,6 +82,7 @@ class TrajGRUUnit(Unit[TrajGRUState]):
         """One frame: Eq 2."""
         del memory
         warped = warp(state.hidden, self.flows(features, state)).flatten(1, 2)
+        warped = warped.to(self.from_warped.weight.dtype)
         x_z, x_r, x_h = self.from_input(features).chunk(3, 1)
         h_z, h_r, h_h = self.from_warped(warped).chunk(3, 1)
         reset = torch.sigmoid(x_r + h_r)

@@ -131,6 +131,14 @@ class HAFSVG(Model):
         coder = self.config.coder
         return FrameSpec(channels=coder.channels, size=(coder.size, coder.size))
 
+    def check_options(self, options: Options) -> None:
+        """See that there are the groups that are to stay at zero."""
+        assert isinstance(options, HAFSVGOptions)
+        groups = self.config.latent.groups
+        wrong = [number for number in options.zeroed if not 1 <= number <= groups]
+        if wrong:
+            raise FramecastError(f"zeroed names groups from 1 to {groups}, not {wrong[0]}")
+
     def rollout(
         self,
         context: Clip,
@@ -145,7 +153,6 @@ class HAFSVG(Model):
         what is kept is of one time step.
         """
         assert isinstance(options, HAFSVGOptions)
-        self._check_groups(options.zeroed)
         rows = samples or 1
 
         def drawn(like: Tensor) -> Tensor | None:
@@ -159,7 +166,7 @@ class HAFSVG(Model):
 
     def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
         """The frame after each one, as if those up to it were the context, by the means of z_t."""
-        encoded, vectors = self._encode(clip.frames[:, :-1])
+        encoded, vectors = self._encode(self.coloured(clip.frames[:, :-1]))
         states, predicted = self.initial(vectors[0]), []
         for number, vector in enumerate(vectors):
             if number:
@@ -167,7 +174,8 @@ class HAFSVG(Model):
             predicted.append(self.imagine(vector, states, None)[0])
         skipped = int(self.config.reference_skip)
         seen = torch.arange(len(vectors)).sub(skipped).clamp(min=0)
-        return self._decode(torch.stack(predicted), encoded, seen)
+        decoded = self._decode(torch.stack(predicted), encoded, seen)
+        return self.restored(decoded, clip.frames.shape[2:])
 
     def unroll(
         self,
@@ -285,9 +293,13 @@ class HAFSVG(Model):
 
         Returns:
             For each position a picture that sums to 1.
+
+        Raises:
+            ValueError: if the frames are not what the model expects.
         """
+        self._check_frames(context.frames)
         with torch.no_grad(), evaluating(self):
-            observed = self.observed(context.frames, 1, _always(None))
+            observed = self.observed(self.coloured(context.frames), 1, _always(None))
             vector, _ = self.imagine(observed.vector, observed.states, None)
             return self.decoder.look(vector, observed.recalled, height, positions)
 
@@ -389,12 +401,6 @@ class HAFSVG(Model):
         rows = (seen[:, None] * batch + torch.arange(batch)).flatten().to(vectors.device)
         frames = self.decoder(vectors.flatten(0, 1), pick(recalled, rows))
         return frames.unflatten(0, (-1, batch)).transpose(0, 1)
-
-    def _check_groups(self, zeroed: tuple[int, ...]) -> None:
-        groups = self.config.latent.groups
-        wrong = [number for number in zeroed if not 1 <= number <= groups]
-        if wrong:
-            raise FramecastError(f"zeroed names groups from 1 to {groups}, not {wrong[0]}")
 
 
 def _always(noise: Float[Tensor, "n z"] | None) -> Draw:

@@ -64,7 +64,8 @@ class STIP(Model):
     def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
         """The frame after each one, from the true frames up to it."""
         always = torch.ones(clip.frames.shape[:2], dtype=torch.bool, device=clip.frames.device)
-        return self.unroll(clip.frames, 1, always[:, 2:])
+        predicted = self.unroll(self.coloured(clip.frames), 1, always[:, 2:])
+        return self.restored(predicted, clip.frames.shape[2:])
 
     def unroll(
         self,

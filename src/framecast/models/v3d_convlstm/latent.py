@@ -6,11 +6,12 @@ Reference:
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 
 from framecast.config import Config
@@ -19,7 +20,7 @@ LatentLoss = Literal["paper", "kl", "kl+ll"]
 
 SMALLEST, LARGEST = 1e-2, 10.0
 """Range of σ. Without a floor Eq 13 has none either: with equal means and σ_p = σ_q it is log σ − ½
-+ ½, as low as one likes."""
++ ½, as low as one likes. See `Bounded`."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,29 @@ class GaussianMaps(nn.Module):
         mean, spread = self.heads((trunk if target is None else trunk + target).relu()).chunk(2, 1)
         # in single precision at least: squares and quotients of it are to come
         precise = torch.promote_types(spread.dtype, torch.float32)
-        deviation = functional.softplus(spread.to(precise)).clamp(SMALLEST, LARGEST)
+        deviation = Bounded.apply(functional.softplus(spread.to(precise)))
         return Gaussian(mean.to(precise), deviation)
+
+
+class Bounded(Function):
+    """σ within its range; beyond it, only gradients pass that lead back.
+
+    A clamp's own gradient is zero there: σ would never rise from its floor again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, deviation: Tensor) -> Tensor:
+        """Clamp."""
+        ctx.save_for_backward(deviation)
+        return deviation.clamp(SMALLEST, LARGEST)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Of what goes down the gradient."""
+        (deviation,) = ctx.saved_tensors
+        sinks = (deviation < SMALLEST) & (gradient > 0)
+        rises = (deviation > LARGEST) & (gradient < 0)
+        return gradient.masked_fill(sinks | rises, 0)
 
 
 def share(

@@ -179,19 +179,20 @@ class V3DConvLSTM(Model):
         first, *others = self.convlstm
         if before is None:
             # cells add up over all steps, in single precision at least
-            precise = drive.to(torch.promote_types(drive.dtype, torch.float32))
-            states = tuple(unit.initial(precise) for unit in self.convlstm)
+            precise = torch.promote_types(drive.dtype, torch.float32)
+            begun = (unit.initial(drive) for unit in self.convlstm)
+            states = tuple(state._replace(cell=state.cell.to(precise)) for state in begun)
         elif before.z is None:
             states = before.states
         else:
             rows = len(before.z)
             drive = repeated(drive, rows) + first.project(before.z, self.features)
             states = tuple(repeated_state(state, rows) for state in before.states)
-        hidden, state = first.step(drive, states[0])
-        new = [state]
+        _, state = first.step(drive, states[0])
+        new = [state._replace(hidden=state.hidden.to(drive))]
         for unit, old in zip(others, states[1:], strict=True):
-            hidden, state = unit.step(unit.project(hidden), old)
-            new.append(state)
+            _, state = unit.step(unit.project(new[-1].hidden), old)
+            new.append(state._replace(hidden=state.hidden.to(drive)))
         return tuple(new)
 
     def imagine(
