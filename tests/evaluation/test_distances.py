@@ -16,6 +16,7 @@ from scipy import linalg
 from torch import Tensor
 
 from contract.tiny_codec import TinyCodec, TinyCodecConfig
+from framecast.clip import Clip
 from framecast.config import to_json
 from framecast.digest import of_json
 from framecast.errors import ConfigError
@@ -29,6 +30,7 @@ from framecast.evaluation.protocol import Protocol, find, reconstructing, settle
 from framecast.evaluation.report import table
 from framecast.evaluation.result import Result, Row
 from framecast.evaluation.runner import evaluate
+from framecast.evaluation.task import Batch
 from framecast.model import Step
 from framecast.models.copy_last import CopyLast, CopyLastConfig
 from framecast.video import fit
@@ -254,6 +256,17 @@ class TestResized:
         expected = pixel.psnr(still, theirs[:, CONTEXT:]).mean().item()
         assert mean(row(result, "copy-last"), "psnr") == pytest.approx(expected, rel=1e-5)
         assert result.protocol_hash != run(toy, PLAIN).protocol_hash
+
+    def test_what_is_made_of_missing_pixels_is_missing(self):
+        missing = torch.zeros(1, 2, 1, 8, 8, dtype=torch.bool)
+        missing[0, 0, 0, :2, :2] = True
+        clip = Clip(torch.rand(1, 2, 1, 8, 8), missing=missing)
+        found = Batch((0,), clip, clip).scaled((2, 2))
+        for part in (found.context, found.truth):
+            assert part.missing is not None
+            assert part.missing[0, 0, 0].tolist() == [[True, False], [False, False]]
+            assert not part.missing[0, 1].any()
+        assert Batch((0,), clip, Clip(clip.frames)).scaled((2, 2)).truth.missing is None
 
     def test_reconstructions_and_equal_samples_too(self, tmp_path: Path):
         small = replace(PLAIN, resize=(12, 12))

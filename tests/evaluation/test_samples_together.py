@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from framecast.evaluation.columns import Columns
 from framecast.evaluation.metrics import SETS, evaluate_frames, lpips
 from framecast.evaluation.metrics.features import CHANNELS, FILES, Features
 from framecast.evaluation.protocol import Protocol
-from framecast.evaluation.reduction import Reduction, counts, others
+from framecast.evaluation.reduction import Reduction, best_of, counts, others
 from framecast.evaluation.report import table
 from framecast.evaluation.result import Result, Row
 from framecast.evaluation.runner import evaluate
@@ -58,14 +59,24 @@ def test_numbers_of_samples_that_are_reported() -> None:
     assert counts(20) == (5, 20)
     assert counts(5) == (5,)
     assert counts(2) == (2,)
-    assert others(replace(MEAN, samples=None, reduce="single")) == []
-    names = [each.name for each in others(replace(BEST, samples=100))]
+    ranked = list(BEST.best_by)
+    assert others(replace(MEAN, samples=None, reduce="single"), ranked) == []
+    names = [each.name for each in others(replace(BEST, samples=100), ranked)]
     assert names == [
         *("best of 5", "best of 50"),
         *(f"mean score of {n}" for n in (5, 50, 100)),
         *(f"mean frame of {n}" for n in (5, 50, 100)),
     ]
-    assert Reduction("mean score", 7) not in others(MEAN)
+    assert Reduction("mean score", 7) not in others(MEAN, ranked)
+    assert Reduction("best", 7) in others(replace(BEST, samples=7), [*ranked, "mse"]), (
+        "the protocol's own line has the mean of mse"
+    )
+
+
+def test_a_score_that_is_no_number_is_not_hidden() -> None:
+    scores = torch.tensor([1.0, math.nan, 5.0])[:, None, None]
+    for higher_is_better in (True, False):
+        assert best_of(scores, higher_is_better).isnan().all()
 
 
 @pytest.mark.parametrize("metric", ["psnr", "ssim"])

@@ -1,6 +1,6 @@
 """From the scores of several samples to one score per frame."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,10 +33,9 @@ def best_of(scores: Float[Tensor, "s b t"], higher_is_better: bool) -> Float[Ten
 
     Reference: Denton & Fergus, Stochastic Video Generation with a Learned Prior (2018), section 5.
     """
-    ranked = scores.mean(2)
-    # the first of equals, on any device and whatever the number of samples
-    best = (ranked if higher_is_better else -ranked).max(0, keepdim=True).values
-    hit = (ranked if higher_is_better else -ranked) == best
+    ranked = scores.mean(2) if higher_is_better else -scores.mean(2)
+    # the first of equals, on any device and whatever the number of samples; a NaN is never hidden
+    hit = (ranked == ranked.max(0, keepdim=True).values) | ranked.isnan()
     first = hit.to(torch.int8).argmax(0)
     return scores[first, torch.arange(scores.shape[1])]
 
@@ -93,12 +92,20 @@ def counts(samples: int) -> tuple[int, ...]:
     return (*(count for count in COUNTS if count < samples), samples)
 
 
-def others(protocol: Protocol) -> list[Reduction]:
-    """The reductions that are reported beside the protocol's own, of which there may be none."""
+def others(protocol: Protocol, ranked: Collection[str]) -> list[Reduction]:
+    """The reductions that are reported beside the protocol's own, of which there may be none.
+
+    Args:
+        protocol: Whose samples are reduced.
+        ranked: Metrics that have a best sample. The protocol's own line has the means of those that
+            it does not ask the best of, which then have a line of their own.
+    """
     samples = protocol.samples or 1
     if samples == 1:
         return []
     kinds: tuple[Kind, ...] = ("best", "mean score", "mean frame")
-    own = Reduction("best" if protocol.reduce == "best-of" else "mean score", samples)
+    own: Reduction | None = Reduction("mean score", samples)
+    if protocol.reduce == "best-of":
+        own = Reduction("best", samples) if set(ranked) <= set(protocol.best_by) else None
     found = [Reduction(kind, count) for kind in kinds for count in counts(samples)]
     return [reduction for reduction in found if reduction != own]

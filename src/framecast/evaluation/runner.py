@@ -135,7 +135,7 @@ class _Run:
         self.model = Tally(kind, "model")
         self.reductions = {
             each: Tally(f"{kind}, {each.name}", "reduction", each.count)
-            for each in others(protocol)
+            for each in others(protocol, self.task.columns.directions)
         }
         self.calibration = Calibration()
         self.codes: CodeTally | None = None

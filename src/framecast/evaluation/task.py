@@ -54,11 +54,15 @@ class Batch:
         """The same batch with frames of the size at which they are scored."""
         if size is None:
             return self
-        context, truth = (
-            Clip(scaled(clip.frames, size), clip.actions, clip.seconds)
-            for clip in (self.context, self.truth)
-        )
-        return Batch(self.sequences, context, truth)
+        return Batch(self.sequences, _scaled(self.context, size), _scaled(self.truth, size))
+
+
+def _scaled(clip: Clip, size: Size) -> Clip:
+    """A clip of another size; what is made of a pixel that is missing is missing as well."""
+    missing = clip.missing
+    if missing is not None:
+        missing = scaled(missing.to(clip.frames.dtype), size) > 0
+    return replace(clip, frames=scaled(clip.frames, size), missing=missing)
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ class Task:
         if isinstance(windows, Windows) and windows.overlap:
             notes.append(OVERLAP)
         now, trained = to_json(self.protocol.data), trained_data(self.model.about)
-        for key in ("split", "splits"):
+        for key in ("split", "splits", "persons"):
             ours, theirs = now.get(key), trained.get(key)
             if now.get("type") == trained.get("type") and ours != theirs:
                 notes.append(
