@@ -19,7 +19,8 @@ def test_from_evaluations_to_pages(cli, results: list[Path]) -> None:
     ran = cli("compare", f"tiny={results[0]}", results[1], "--out", "all.html", "--title", "Mine")
     assert ran.code == 0, ran.err
     for words in (
-        "glyphs/5-5",
+        "glyphs/5-5, 12 sequences of 200: partial",
+        "gradient energy ratio",
         "tiny",
         "copy-last",
         "MSE",
@@ -51,12 +52,20 @@ def test_what_is_something_else_is_never_replaced(cli, results: list[Path]) -> N
     Path("notes.md").write_text("years of work")
     ran = cli("compare", *results, "--out", "notes.html")
     assert ran.code == 2
-    assert "notes.md is there and no comparison; give another --out" in ran.err
+    assert "notes.md is there and not made by framecast compare; give another --out" in ran.err
     assert Path("notes.md").read_text() == "years of work"
     assert not Path("notes.html").exists()
     Path("blind.html").write_text("<html>mine</html>")
     assert cli("compare", *results, "--blind").code == 2
     assert Path("blind.html").read_text() == "<html>mine</html>"
+    assert cli("compare", *results, "--out", "tables.html").code == 0
+    tables = Path("tables.html").read_text()
+    ran = cli("compare", *results, "--blind", "--out", "tables.html")
+    assert "tables.html is there and not made by framecast compare --blind" in ran.err
+    assert Path("tables.html").read_text() == tables
+    assert cli("compare", *results, "--blind", "--out", "vote.html").code == 0
+    assert "not made by framecast compare;" in cli("compare", *results, "--out", "vote.html").err
+    assert cli("compare", *results, "--blind", "--out", "vote.html").code == 0, "the same again"
 
 
 @pytest.mark.parametrize(

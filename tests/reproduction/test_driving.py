@@ -56,7 +56,8 @@ def test_from_nothing_to_a_page(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     longer = SMALL.replace("steps 3", "steps 40").replace("validate-every 3", "validate-every 40")
-    words = ("stip", "figure5", "--scale", "tiny", "--video", str(tmp_path / "none.mp4"))
+    (tmp_path / "broken.mp4").write_text("no video")
+    words = ("stip", "figure5", "--scale", "tiny", "--video", str(tmp_path / "broken.mp4"))
     process = start(*words, "--train", longer, folder=tmp_path)
     run = tmp_path / "reproduced/runs/stip-tiny"
     while not list(run.glob("checkpoints/*/manifest.json")):

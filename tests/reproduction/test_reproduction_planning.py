@@ -163,6 +163,26 @@ class TestCommand:
         assert "needs --data.ucf-sports" in ran.err
         assert "--scale tiny" in ran.err
 
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--run",), "--run is of one table"),
+            (("table2", "--train", "--x 'y"), "--train: No closing quotation, in --x 'y"),
+            (("table2", "--run", "--data.kth", "nowhere"), "nowhere is not there"),
+            (("figure4", "--scale", "tiny", "--run", "--video", "no.mp4"), "no.mp4 is not"),
+        ],
+    )
+    def test_wrong_words_are_found_before_anything_runs(self, cli, words, said) -> None:
+        ran = cli("reproduce", "s-hr-vqvae", *words)
+        assert ran.code == 2
+        assert said in ran.err
+        assert not Path("reproduced").exists()
+
+    def test_a_model_is_called_what_it_is(self, cli) -> None:
+        text = cli("reproduce", "s-hr-vqvae", "table1", "--scale", "tiny").out
+        assert "'9-layer S-HR-VQVAE (6 layers here)=" in text
+        assert "does not compare" in text
+
     def test_what_cannot_be_had_is_one_line(self, cli) -> None:
         ran = cli("reproduce", "stip", "figure8", "--run")
         assert ran.code == 2

@@ -53,11 +53,11 @@ def run(argv: Sequence[str]) -> int:
         raise FramecastError(
             "name folders that framecast evaluate left: framecast compare FOLDER FOLDER"
         )
-    from framecast.evaluation.comparison.loading import load, place
-
     out = options.out or (BLIND if options.blind else PAGE)
     if out.suffix != ".html":
         raise FramecastError(f"the page is an .html file, got {out}; give --out NAME.html")
+    from framecast.evaluation.comparison.loading import load, place
+
     entries = load([place(text) for text in options.results])
     if options.blind:
         _blind(entries, out, options)
@@ -86,21 +86,23 @@ def _report(entries: "list[Entry]", out: Path, options: Compare) -> None:
 
 def _blind(entries: "list[Entry]", out: Path, options: Compare) -> None:
     from framecast.evaluation.comparison import files
-    from framecast.evaluation.comparison.blind import blind
+    from framecast.evaluation.comparison.blind import GENERATOR, blind
 
-    files.check(out)
+    files.check(out, generator=GENERATOR)
     page, trials = blind(entries, options.title, options.seed)
-    files.write(out, page)
+    files.write(out, page, GENERATOR)
     found = {"wrote": [str(out)], "pairs": trials}
     terminal.show(found, [f"{trials} pairs of videos", f"wrote {out}"], options.json)
 
 
 def _lines(section: "Section") -> list[str | Table]:
     """The tables of a section with their notes."""
-    lines: list[str | Table] = [section.title]
+    from framecast.evaluation.report import title
+
+    lines: list[str | Table] = [title(section.group.first)]
     if section.group.apart:
         lines.append(section.group.apart)
-    for grid in (section.table, section.pair_table, *section.papers):
+    for grid in (section.table, *section.others, section.pair_table, *section.papers):
         if grid is not None:
             lines += _grid(grid)
     return lines

@@ -45,6 +45,11 @@ def run(argv: Sequence[str]) -> int:
     if name is None:
         raise FramecastError("add --protocol NAME; framecast protocols lists the names")
     settings, protocol = _parse(argv[0], name, rest)
+    if settings.weights is not None and not settings.weights.is_dir():
+        raise FramecastError(
+            f"--weights {settings.weights} is no folder; framecast weights convert fills one, and "
+            "without --weights LPIPS and FVD are left out"
+        )
     runs = {out: each for each, out in _places(argv[0], name, protocol, settings)}
     from framecast.cli.loading import load_model
     from framecast.config import to_json
@@ -100,7 +105,7 @@ def _evaluated(
 
 def lines(result: "Result", out: Path) -> list[str | Table]:
     """The table with its notes, and where the files are."""
-    from framecast.evaluation.report import table
+    from framecast.evaluation.report import rate, table
 
     found = table(result)
     done = "predicted" if result.predicted else "encoded and decoded"
@@ -108,7 +113,7 @@ def lines(result: "Result", out: Path) -> list[str | Table]:
         found.title,
         terminal.table(found.columns, found.rows),
         *[f"note: {note}" for note in found.notes],
-        f"{result.run.frames_per_second:.3g} frames {done} per second",
+        f"{rate(result.run.frames_per_second)} frames {done} per second",
         f"wrote {out}",
     ]
 

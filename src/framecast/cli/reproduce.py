@@ -18,6 +18,8 @@ from framecast.reproduction import SCALES, Entry, Place, Plan, Scale, entries, f
 from framecast.reproduction.planning import datasets
 
 FOLDER = arg(metavar="FOLDER")
+WRONG_INPUT = 2
+"""Exit code of a command whose input is at fault."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class Reproduce:
 def run(argv: Sequence[str]) -> int:
     """List, print a plan, or run it."""
     options = parse(Reproduce, "reproduce", list(_joined(argv)))
+    if options.table is None and (options.run or options.scale):
+        asked = "--run" if options.run else "--scale"
+        raise ConfigError(f"{asked} is of one table: framecast reproduce PAPER TABLE {asked} …")
     if options.paper is None:
         return _papers(options)
     if options.table is None:
@@ -96,7 +101,10 @@ def run(argv: Sequence[str]) -> int:
         "commands": [step.line for step in made.steps],
         "published": [asdict(table) for table in printed],
     }
-    lines = [*_script(made), *(line for table in printed for line in _figures(table))]
+    lines = list(_script(made))
+    if printed and scale != "paper":
+        lines += ["", f"# Figures of the paper, with which the scale {scale} does not compare:"]
+    lines += [line for table in printed for line in _figures(table)]
     terminal.show(document, lines, options.json)
     return 0
 
@@ -151,6 +159,12 @@ def _entries(options: Reproduce, paper: str) -> int:
     return 0
 
 
+def _folders(options: Reproduce) -> list[Path]:
+    """All folders of data that are given."""
+    given = (getattr(options.data, field.name) for field in fields(options.data))
+    return [path for path in given if path is not None]
+
+
 def _place(options: Reproduce, entry: Entry, scale: Scale) -> Place:
     roots = {
         field.name.replace("_", "-"): path
@@ -170,8 +184,15 @@ def _place(options: Reproduce, entry: Entry, scale: Scale) -> Place:
                 )
             )
         roots.setdefault(needed[0], root)
-    train, evaluate = (tuple(shlex.split(text)) for text in (options.train, options.evaluate))
+    train, evaluate = _words("--train", options.train), _words("--evaluate", options.evaluate)
     return Place(options.out, roots, options.video, train, evaluate)
+
+
+def _words(option: str, text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}, in {text}") from None
 
 
 def _script(made: Plan) -> Iterator[str]:
@@ -202,13 +223,18 @@ def _run(options: Reproduce, made: Plan, scale: Scale) -> int:
         )
     from framecast.reproduction.driving import drive
 
+    for path in (*_folders(options), *filter(None, [options.video])):
+        if not path.exists():
+            raise ConfigError(f"{path} is not there")
     for what in made.left_out:
         terminal.note(f"not made: {what}")
     ended = drive(made, terminal.note, sys.stderr if options.json else None)
     if ended.step is not None:
+        wrong = ended.code == WRONG_INPUT
+        cure = "; after a correction, it" if wrong else "; the same command"
         terminal.note(
             f"framecast: stopped (exit code {ended.code}) at: {ended.step.line}\n"
-            "what is done is kept; the same command goes on from there"
+            f"what is done is kept{cure} goes on from there"
         )
         return ended.code
     files = [step.makes for step in made.steps if step.makes and step.kind != "train"]

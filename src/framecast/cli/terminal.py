@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+WORD = re.compile("[A-Za-z]{3}")
+"""What a number with its unit does not have."""
 
 PIPED_WIDTH = 200
 """Characters in a line of a table that goes to a file or another program."""
@@ -67,7 +71,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | No
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         numeric = number > 0 and all(_numeric(row[number]) for row in rows)
-        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        justify = "right" if numeric else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=number == 0)
     for row in rows:
         made.add_row(*map(Text, row))
     return made
@@ -95,7 +100,8 @@ class _Rate(ProgressColumn):
 
 
 def _numeric(text: str) -> bool:
-    return text.strip("-") == "" or text.lstrip("-+")[:1].isdigit()
+    begins = text.strip("-") == "" or text.lstrip("-+")[:1].isdigit()
+    return begins and not WORD.search(text)
 
 
 def _finite(value: Any) -> Any:

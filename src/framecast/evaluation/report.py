@@ -47,9 +47,13 @@ def table(result: Result, published: Published | None = None) -> Table:
     for name, figures in (published or {}).items():
         known = (f"{figures[key]:.4g}" if key in figures else "–" for key in keys)
         rows.append((f"{name} (published)", *known))
+    return Table(title(result), ("", *names), tuple(rows), tuple(_notes(result)))
+
+
+def title(result: Result) -> str:
+    """The protocol, and on how many sequences."""
     share = "" if result.complete else f" of {result.data.available:,}: partial"
-    title = f"{result.name}, {result.data.sequences:,} sequences{share}"
-    return Table(title, ("", *names), tuple(rows), tuple(_notes(result)))
+    return f"{result.name}, {counted(result.data.sequences, 'sequence')}{share}"
 
 
 def markdown(result: Result, published: Published | None = None) -> str:
@@ -92,6 +96,11 @@ def cell(value: Interval | None, folds: Sequence[float] | None = None) -> str:
     half = (value.high - value.low) / 2
     digits = decimals(value.mean)
     return f"{value.mean:.{digits}f} ±{half:.{digits}f}"
+
+
+def rate(value: float) -> str:
+    """A speed in three digits at least."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def decimals(value: float) -> int:

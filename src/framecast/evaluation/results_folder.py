@@ -8,6 +8,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -62,9 +63,9 @@ def read_scores(folder: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(folder / SCORES, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise FolderError(f"{folder / SCORES} cannot be read ({reason})") from None
+    except (OSError, ValueError, BadZipFile) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
+        raise FolderError(f"{folder / SCORES} cannot be read ({reason}); evaluate again") from None
 
 
 def check(folder: Path, result: Result) -> None:

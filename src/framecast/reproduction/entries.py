@@ -24,6 +24,8 @@ class Training:
     """Tells the run from that of the plain preset; given exactly where there are changes."""
     stage: str | None = None
     """The stage whose model is meant; None for the model at the end."""
+    differs: str = ""
+    """What it is where the paper's name of the method says something else, such as "6 layers"."""
 
     @property
     def run(self) -> str:

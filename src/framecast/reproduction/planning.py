@@ -192,7 +192,8 @@ def _results(parts: list[Part], scale: Scale, place: Place) -> tuple[str, ...]:
     results: dict[str, None] = {}
     for part, line, training in lines:
         several = len(models[line.method]) > 1
-        name = f"{line.method}, {training.called}" if several else line.method
+        method = f"{line.method} ({training.differs} here)" if training.differs else line.method
+        name = f"{method}, {training.called}" if several else method
         for measure in part.at(scale):
             if isinstance(measure, Measure):
                 results[f"{name}={_measure(line, training, measure, place).makes}"] = None

@@ -109,7 +109,8 @@
   document.getElementById("stop").addEventListener("click", finish);
   document.addEventListener("keydown", (event) => {
     const answer = { ArrowLeft: "left", ArrowDown: "even", ArrowRight: "right" }[event.key];
-    if (!answer) return;
+    const other = event.repeat || event.altKey || event.ctrlKey || event.metaKey;
+    if (!answer || other) return;
     event.preventDefault();
     vote(answer);
   });

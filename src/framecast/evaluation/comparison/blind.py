@@ -25,6 +25,8 @@ from framecast.evaluation.comparison.markup import asset, embedded, page, tag
 from framecast.evaluation.result import FilmInfo
 from framecast.noise import mix
 
+GENERATOR = "framecast compare --blind"
+"""What pages to vote on say they were made by."""
 SECONDS = 0.16
 """How long a frame is shown."""
 REST = 4
@@ -72,7 +74,7 @@ def blind(entries: Sequence[Entry], title: str, seed: int) -> tuple[str, int]:
         id="study",
     )
     style = asset("page.css") + asset("blind.css")
-    return page(title, style, body, script=asset("blind.js")), len(shown)
+    return page(title, style, body, script=asset("blind.js"), generator=GENERATOR), len(shown)
 
 
 def _shared(entries: Sequence[Entry]) -> list[FilmInfo]:

@@ -7,8 +7,12 @@ from framecast.errors import FolderError
 from framecast.evaluation.comparison.markup import GENERATOR
 
 
-def check(*paths: Path) -> None:
-    """See that pages may be written to places, where only other pages may stand.
+def check(*paths: Path, generator: str = GENERATOR) -> None:
+    """See that pages may be written to places, where only pages of one kind may stand.
+
+    Args:
+        paths: The places.
+        generator: What such pages say they were made by.
 
     Raises:
         FolderError: if something else is there.
@@ -16,17 +20,17 @@ def check(*paths: Path) -> None:
     for path in paths:
         if path.is_dir():
             raise FolderError(f"{path} is a folder; give --out NAME.html")
-        if path.exists() and GENERATOR not in _beginning(path):
-            raise FolderError(f"{path} is there and no comparison; give another --out")
+        if path.exists() and not _made_by(generator, path):
+            raise FolderError(f"{path} is there and not made by {generator}; give another --out")
 
 
-def write(path: Path, text: str) -> None:
-    """Write a page: it is there whole, or what stood there is.
+def write(path: Path, text: str, generator: str = GENERATOR) -> None:
+    """Write a page: it is there whole, or what stood there is. Arguments are as of `check`.
 
     Raises:
         FolderError: if it cannot be written.
     """
-    check(path)
+    check(path, generator=generator)
     try:
         atomic.write_text(path, text)
     except OSError as error:
@@ -34,6 +38,7 @@ def write(path: Path, text: str) -> None:
         raise FolderError(f"{path} cannot be written ({reason}); give another --out") from None
 
 
-def _beginning(path: Path) -> str:
+def _made_by(generator: str, path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(1000).decode("utf-8", "replace")
+        beginning = file.read(1000).decode("utf-8", "replace")
+    return f'"{generator}"' in beginning or f"<!-- {generator} -->" in beginning

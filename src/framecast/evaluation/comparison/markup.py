@@ -10,7 +10,7 @@ from PIL import Image
 
 Child = Element | str | None
 GENERATOR = "framecast compare"
-"""What pages say they were made by."""
+"""What pages of tables say they were made by."""
 
 
 def tag(name: str, /, *children: Child | Iterable[Child], **attributes: object) -> Element:
@@ -34,7 +34,13 @@ def tag(name: str, /, *children: Child | Iterable[Child], **attributes: object) 
     return element
 
 
-def page(title: str, style: str, *body: Child, script: str | None = None) -> str:
+def page(
+    title: str,
+    style: str,
+    *body: Child,
+    script: str | None = None,
+    generator: str = GENERATOR,
+) -> str:
     """A whole document that loads nothing.
 
     Args:
@@ -42,13 +48,14 @@ def page(title: str, style: str, *body: Child, script: str | None = None) -> str
         style: CSS.
         body: What it shows.
         script: JavaScript, which runs when all is there.
+        generator: What made it.
     """
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="generator", content=GENERATOR),
+        tag("meta", name="generator", content=generator),
         tag("title", title),
         tag("style", style),
     )

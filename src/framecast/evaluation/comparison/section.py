@@ -14,7 +14,7 @@ from framecast.evaluation.comparison.lines import Line, disagreeing, lines, metr
 from framecast.evaluation.comparison.pairs import Pair, Verdict, p_value
 from framecast.evaluation.comparison.papers import grid as paper_grid
 from framecast.evaluation.corruption import Corruption
-from framecast.evaluation.report import cell, decimals, heading, how
+from framecast.evaluation.report import cell, decimals, heading, how, rate
 from framecast.evaluation.result import MetricInfo, Row
 
 COPY_LAST = "copy-last"
@@ -182,11 +182,6 @@ def _costs(line: Line, counted: Mapping[str, int]) -> list[Cell]:
         found.append(Cell("–" if each is None else f"{each / GIGA:.3g}G"))
     found.append(Cell(rate(result.run.frames_per_second), more=f"on {result.run.device}"))
     return found
-
-
-def rate(value: float) -> str:
-    """A speed in three digits at least."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def millions(count: int) -> str:
