@@ -20,6 +20,7 @@ MOST_BYTES = 6_000_000
 SHIPPED = registry.shipped()
 ERRORS = {
     "convlstm/moving-mnist-small": 0.5,
+    "haf-svg/moving-mnist-small": 0.5,
     "s-hr-vqvae/moving-mnist": 0.75,
     "video-vqvae/moving-mnist-small": 0.85,
 }
