@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from framecast import listing, registry
 from framecast.cli import terminal
-from framecast.cli.options import OUT, dispatch, parse
+from framecast.cli.options import NESTED, OUT, dispatch, parse
 from framecast.errors import DataError, FramecastError
 
 
@@ -194,6 +193,4 @@ def _dataset(argv: Sequence[str], action: str) -> tuple[str, Any, list[str]]:
 
 
 def _parse(cls: Any, default: Any, action: str, argv: list[str]) -> Any:
-    settings = (tyro.conf.HelptextFromCommentsOff,)
-    prog = f"framecast data {action}"
-    return tyro.cli(cls, prog=prog, args=argv, default=default, config=settings)
+    return parse(cls, f"data {action}", argv, settings=NESTED, default=default)

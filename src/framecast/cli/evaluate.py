@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
 from rich.table import Table
 from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
 from framecast import registry
 from framecast.cli import terminal
-from framecast.cli.options import OPTION, OUT, taken
+from framecast.cli.options import NESTED, OPTION, OUT, parse, taken
 from framecast.errors import FolderError, FramecastError
 
 if TYPE_CHECKING:
@@ -184,13 +183,8 @@ def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
         json: FlagCreatePairsOff[bool] = False
         """Print one JSON document."""
 
-    given = tyro.cli(
-        Evaluate,
-        prog=f"framecast evaluate {model} --protocol {name}",
-        args=argv,
-        default=Evaluate(protocol.data),
-        config=(tyro.conf.HelptextFromCommentsOff,),
-    )
+    verb = f"evaluate {model} --protocol {name}"
+    given = parse(Evaluate, verb, argv, settings=NESTED, default=Evaluate(protocol.data))
     fields = ("data", "split", "context", "horizon", "metrics", "thresholds")
     changed = {field: getattr(given, field) for field in fields}
     if given.split == protocol.validation:

@@ -3,12 +3,15 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from framecast.cli.complaints import complaint
 from framecast.errors import FramecastError
 from framecast.registry import suggest
 
@@ -24,15 +27,51 @@ SETTINGS = (
     tyro.conf.DisallowNone,
     tyro.conf.HelptextFromCommentsOff,
 )
+NESTED = (tyro.conf.HelptextFromCommentsOff,)
+"""Settings where options are fields of configurations, which may be None or switched off."""
 
 
-def parse(cls: type[T], verb: str, argv: Sequence[str], **more: Any) -> T:
+def parse(
+    cls: type[T],
+    verb: str,
+    argv: Sequence[str],
+    *,
+    settings: tuple[Any, ...] = SETTINGS,
+    default: Any = None,
+) -> T:
     """Read the options of a verb into a dataclass, whose docstrings are the help.
 
+    Args:
+        cls: The dataclass.
+        verb: The verb, and what stands between it and the options.
+        argv: The options.
+        settings: Of the parser.
+        default: An instance with the values of options that are not given.
+
     Raises:
-        SystemExit: after `--help` (0), or a wrong option (2), which is explained in a box.
+        FramecastError: says what is wrong with an option.
+        SystemExit: after `--help`.
     """
-    return tyro.cli(cls, prog=f"framecast {verb}", args=list(argv), config=SETTINGS, **more)
+    prog = f"framecast {verb}"
+
+    def read() -> T:
+        return tyro.cli(cls, prog=prog, args=list(argv), default=default, config=settings)
+
+    try:
+        with redirect_stderr(_Plain()):
+            return read()
+    except SystemExit as end:
+        if not end.code:
+            raise
+    with redirect_stderr(_Plain()) as said, redirect_stdout(_Plain()), suppress(SystemExit):
+        read()  # once more, as for no terminal
+    raise FramecastError(complaint(said.getvalue(), prog))
+
+
+class _Plain(StringIO):
+    """What the parser draws boxes for in one way, whatever the terminal is."""
+
+    encoding = "utf-8"
 
 
 def picture_path(out: str, video: Path) -> Path:

@@ -10,7 +10,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from framecast import registry
 from framecast.cli import terminal
-from framecast.cli.options import MODEL, OUT, taken
+from framecast.cli.options import MODEL, NESTED, OUT, parse, taken
 from framecast.errors import ConfigError, TrainingError
 
 HELP = """usage: framecast train PRESET [--data NAME] [--FIELD VALUE …] [--out RUN]
@@ -159,9 +159,8 @@ def _parse(subject: str | None, experiment: Any, out: Path, argv: list[str]) -> 
         """Print one JSON document at the end."""
 
     default = Train(experiment, RunOptions(), out)
-    prog = " ".join(["framecast train", *([subject] if subject else [])])
-    settings = (tyro.conf.HelptextFromCommentsOff,)
-    return tyro.cli(Train, prog=prog, args=argv, default=default, config=settings)
+    verb = " ".join(["train", *([subject] if subject else [])])
+    return parse(Train, verb, argv, settings=NESTED, default=default)
 
 
 def _subject(argv: list[str]) -> tuple[str | None, list[str]]:
