@@ -9,7 +9,7 @@ def test_copy_last_under_the_protocol(cli, data: Path, monkeypatch) -> None:
     root = ("--data.root", data / "ucf_sports")
     ran = cli("evaluate", "copy-last", "--protocol", "ucf-sports/4-6", *root, "--limit", 1)
     assert ran.code == 0, ran.err
-    for words in ("ucf-sports/4-6, 1 sequences of 6: partial", "t = 5", "t = 10", "split by video"):
+    for words in ("ucf-sports/4-6, 1 sequence of 6: partial", "t = 5", "t = 10", "split by video"):
         assert words in ran.out
     found = json.loads(Path("results/copy-last-ucf-sports-4-6/results.json").read_text())
     assert found["protocol"]["data"]["split"] == "disjoint"
