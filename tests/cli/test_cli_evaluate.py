@@ -160,6 +160,7 @@ def test_videos_of_several_sizes_are_drawn_as_far_as_they_are_of_one(cli, frame_
         (("copy-last", "--protocol", "video-folder", "--data.root", "."), "context and horizon"),
         (("copy-last", *GLYPHS, "--limit", "0"), "limit"),
         (("copy-last", *GLYPHS, "--metrics", "standrad"), "standard"),
+        (("copy-last", *GLYPHS, "--weights", "nowhere"), "--weights nowhere is no folder"),
     ],
 )
 def test_wrong_input_is_one_line(cli, arguments: tuple[object, ...], said: str) -> None:

@@ -114,6 +114,10 @@ def test_votes_are_counted_for_the_right_model(entries: list[Entry], tmp_path: P
     (tmp_path / "blind.html").write_text(page, "utf-8")
     votes = ["left"] * 4 + ["even"] * 3 + ["right"] * (count - 7)
     click = f"""
+      for (const other of ["repeat", "altKey", "ctrlKey", "metaKey"]) {{
+        const held = {{ key: "ArrowLeft", bubbles: true, [other]: true }};
+        document.dispatchEvent(new KeyboardEvent("keydown", held));  // is no vote
+      }}
       for (const vote of {json.dumps(votes)}) {{
         const visible = document.querySelectorAll(".trial:not([hidden])").length;
         if (visible !== 1) throw new Error(`${{visible}} pairs are shown`);

@@ -134,7 +134,11 @@ def test_what_is_no_result_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match=r"holds no results\.json"):
         labels(tmp_path)
     folder = write(tmp_path / "a")
-    (folder / "scores.npz").unlink()
+    scores = folder / "scores.npz"
+    scores.write_bytes(scores.read_bytes()[:100])
+    with pytest.raises(FolderError, match=r"scores\.npz cannot be read .*; evaluate again"):
+        labels(folder)
+    scores.unlink()
     with pytest.raises(FolderError, match=r"scores\.npz cannot be read"):
         labels(folder)
 

@@ -13,6 +13,9 @@ from framecast.clip import DataConfig
 from framecast.config import from_json, to_json
 from framecast.data.kth import Kth, read_ranges, squeeze
 from framecast.errors import DataError
+from framecast.evaluation.protocol import Protocol
+from framecast.evaluation.runner import evaluate
+from framecast.models.copy_last import CopyLast, CopyLastConfig
 from framecast.video import read
 
 DATA = os.environ.get("FRAMECAST_DATA")
@@ -229,3 +232,13 @@ def test_original_clips_have_the_official_windows():
     assert (item.frames - plain).abs().max() <= 0.5 / 255 + 1e-6
     whole = Kth(root=root, span="clip").source("train", 20, 0)
     assert len(whole) == 328 // 20 + 468 // 20 + (242 - 20) // 3 + 1
+
+
+def test_an_evaluation_tells_whom_the_model_was_trained_on(root):
+    """With SVG's split, persons 17 to 20 are trained on, who are tested here."""
+    data = Kth(root=root, size=64, persons="1-16/17-25", span="clip")
+    model = CopyLast(CopyLastConfig())
+    for persons, told in (("1-20/21-25", True), ("1-16/17-25", False)):
+        model.about = {"data": {"type": "kth", "persons": persons}}
+        notes = evaluate(model, Protocol("mine", data, 4, 2), limit=1).data.notes
+        assert any(f"the model was trained with {persons}" in note for note in notes) == told

@@ -12,6 +12,7 @@ from framecast import registry
 from framecast.clip import Clip
 from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError
+from framecast.evaluation.protocol import find
 from framecast.experiment import Experiment
 from framecast.layers.batch_norm import BatchNorm
 from framecast.models.haf_svg.coders import CoderConfig
@@ -261,6 +262,7 @@ def test_presets_are_what_the_paper_says(dataset, kind):
         assert experiment.data.count == int(dataset[-1])
     elif data == "kth":
         assert experiment.data.size == 64
+        assert experiment.data.persons == find("kth/10-20@svg").data.persons
     training = experiment.stages["main"]
     assert (training.batch, training.beta, training.loss_from) == (100, constant(beta), "second")
     assert (training.optimizer.kind, training.optimizer.learning_rate) == ("adam", rate)

@@ -94,7 +94,7 @@ def run(argv: Sequence[str]) -> int:
     place = _place(options, entry, scale)
     made = plan(options.paper, entry, scale, place, partial=options.run)
     if options.run:
-        return _run(options, made, scale)
+        return _run(options, made, place, scale)
     printed = sources.printed(options.paper, entry.name)
     document = {
         **asdict(made),
@@ -159,12 +159,6 @@ def _entries(options: Reproduce, paper: str) -> int:
     return 0
 
 
-def _folders(options: Reproduce) -> list[Path]:
-    """All folders of data that are given."""
-    given = (getattr(options.data, field.name) for field in fields(options.data))
-    return [path for path in given if path is not None]
-
-
 def _place(options: Reproduce, entry: Entry, scale: Scale) -> Place:
     roots = {
         field.name.replace("_", "-"): path
@@ -215,7 +209,7 @@ def _figures(table: published.Table) -> Iterator[str]:
     yield from (f"# note: {fault}" for fault in table.faults)
 
 
-def _run(options: Reproduce, made: Plan, scale: Scale) -> int:
+def _run(options: Reproduce, made: Plan, place: Place, scale: Scale) -> int:
     if made.wanted:
         raise ConfigError(
             f"{options.paper} {options.table} at the scale {scale} needs "
@@ -223,8 +217,8 @@ def _run(options: Reproduce, made: Plan, scale: Scale) -> int:
         )
     from framecast.reproduction.driving import drive
 
-    for path in (*_folders(options), *filter(None, [options.video])):
-        if not path.exists():
+    for path in (*place.roots.values(), place.video):
+        if path is not None and not path.exists():
             raise ConfigError(f"{path} is not there")
     for what in made.left_out:
         terminal.note(f"not made: {what}")

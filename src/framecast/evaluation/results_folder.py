@@ -61,7 +61,8 @@ def read_scores(folder: Path) -> dict[str, np.ndarray]:
         FolderError: if there are none.
     """
     try:
-        with np.load(folder / SCORES, allow_pickle=False) as arrays:
+        # opened here, as numpy leaves a damaged file open
+        with (folder / SCORES).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, BadZipFile) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
