@@ -241,8 +241,7 @@ def test_trainings_are_accepted(commands) -> None:
     count = 0
     for step in commands:
         if step.kind == "train":
-            subject, rest = train._subject(list(step.words[1:]))
-            settings = train._parse(subject, *train._begin(subject, rest), rest)
+            settings = train.read(step.words[1:])
             assert settings.resume
             assert settings.out == step.makes
             count += 1

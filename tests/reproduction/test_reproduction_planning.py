@@ -11,6 +11,7 @@ from framecast.reproduction import Place, find, plan
 from framecast.reproduction.planning import datasets
 
 OUT = Path("out")
+TINY_RUN = ("table2", "--scale", "tiny", "--run")
 DIGITS = {"moving-mnist": Path("MNIST")}
 
 GOLDEN = """\
@@ -170,6 +171,9 @@ class TestCommand:
             (("table2", "--train", "--x 'y"), "--train: No closing quotation, in --x 'y"),
             (("table2", "--run", "--data.kth", "nowhere"), "nowhere is not there"),
             (("figure4", "--scale", "tiny", "--run", "--video", "no.mp4"), "no.mp4 is not"),
+            ((*TINY_RUN, "--train", "--seeds 1"), "no option --seeds"),
+            ((*TINY_RUN, "--evaluate", "--limit few"), "--limit takes a whole number, got 'few'"),
+            ((*TINY_RUN, "--evaluate", "--weights nowhere"), "--weights nowhere is no folder"),
         ],
     )
     def test_wrong_words_are_found_before_anything_runs(self, cli, words, said) -> None:

@@ -35,21 +35,10 @@ def run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in {"-h", "--help"}:
         print(HELP)
         return 0
-    if argv[0].startswith("-"):
-        raise FramecastError("name a model first: framecast evaluate MODEL --protocol NAME")
-    name, rest = taken(argv[1:], "--protocol")
-    if name is None and {"-h", "--help"} & set(rest):
+    if taken(argv, "--protocol")[0] is None and {"-h", "--help"} & set(argv):
         print(HELP)
         return 0
-    if name is None:
-        raise FramecastError("add --protocol NAME; framecast protocols lists the names")
-    settings, protocol = _parse(argv[0], name, rest)
-    if settings.weights is not None and not settings.weights.is_dir():
-        raise FramecastError(
-            f"--weights {settings.weights} is no folder; framecast weights convert fills one, and "
-            "without --weights LPIPS and FVD are left out"
-        )
-    runs = {out: each for each, out in _places(argv[0], name, protocol, settings)}
+    settings, runs = read(argv)
     from framecast.cli.loading import load_model
     from framecast.config import to_json
 
@@ -60,6 +49,28 @@ def run(argv: Sequence[str]) -> int:
     document = documents[0] if len(documents) == 1 else {"results": documents}
     terminal.show(document, shown, settings.json)
     return 0
+
+
+def read(argv: Sequence[str]) -> tuple[Any, dict[Path, "Protocol"]]:
+    """The options, and what is measured, by the folder of its results.
+
+    The model need not be there yet.
+
+    Raises:
+        FramecastError: says what is wrong with the arguments.
+    """
+    if argv[0].startswith("-"):
+        raise FramecastError("name a model first: framecast evaluate MODEL --protocol NAME")
+    name, rest = taken(argv[1:], "--protocol")
+    if name is None:
+        raise FramecastError("add --protocol NAME; framecast protocols lists the names")
+    settings, protocol = _parse(argv[0], name, rest)
+    if settings.weights is not None and not settings.weights.is_dir():
+        raise FramecastError(
+            f"--weights {settings.weights} is no folder; framecast weights convert fills one, and "
+            "without --weights LPIPS and FVD are left out"
+        )
+    return settings, {out: each for each, out in _places(argv[0], name, protocol, settings)}
 
 
 def _places(

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,13 +11,19 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from framecast import published
-from framecast.cli import terminal
+from framecast.cli import evaluate, terminal, train
 from framecast.cli.options import OUT, parse
 from framecast.errors import ConfigError
 from framecast.reproduction import SCALES, Entry, Place, Plan, Scale, entries, find, plan, sources
 from framecast.reproduction.planning import datasets
 
 FOLDER = arg(metavar="FOLDER")
+READERS: dict[str, Callable[[Sequence[str]], object]] = {
+    "train": train.read,
+    "evaluate": evaluate.read,
+}
+"""What finds faults in options before hours are spent on the commands that come first."""
+
 WRONG_INPUT = 2
 """Exit code of a command whose input is at fault."""
 
@@ -215,11 +221,14 @@ def _run(options: Reproduce, made: Plan, place: Place, scale: Scale) -> int:
             f"{options.paper} {options.table} at the scale {scale} needs "
             f"{' and '.join(made.wanted)}; give folders, or use --scale tiny"
         )
-    from framecast.reproduction.driving import drive
+    from framecast.reproduction.driving import done, drive
 
     for path in (*place.roots.values(), place.video):
         if path is not None and not path.exists():
             raise ConfigError(f"{path} is not there")
+    for step in made.steps:
+        if step.kind in READERS and not done(step):
+            READERS[step.kind](step.words[1:])
     for what in made.left_out:
         terminal.note(f"not made: {what}")
     ended = drive(made, terminal.note, sys.stderr if options.json else None)

@@ -34,18 +34,26 @@ def run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in {"-h", "--help"}:
         print(HELP)
         return 0
-    subject, rest = _subject(list(argv))
-    kind, rest = taken(rest, "--data")
-    experiment, out = _begin(subject, rest)
-    if kind is not None:
-        experiment = replace(experiment, data=registry.find("data", kind)())
-    settings = _parse(subject, experiment, out, rest)
-    planned = None
+    settings, planned = read(argv), None
     if settings.minutes is not None:
         settings, planned = _fitted(settings)
     if settings.dry_run:
         return _plan(settings, planned)
     return _train(settings)
+
+
+def read(argv: Sequence[str]) -> Any:
+    """What is trained, where, and how.
+
+    Raises:
+        FramecastError: says what is wrong with the arguments.
+    """
+    subject, rest = _subject(list(argv))
+    kind, rest = taken(rest, "--data")
+    experiment, out = _begin(subject, rest)
+    if kind is not None:
+        experiment = replace(experiment, data=registry.find("data", kind)())
+    return _parse(subject, experiment, out, rest)
 
 
 def _fitted(settings: Any) -> tuple[Any, Any]:
