@@ -108,8 +108,11 @@ def test_films_of_another_form_are_one_line(entries: list[Entry], tmp_path: Path
 
 
 @pytest.mark.slow
-def test_votes_are_counted_for_the_right_model(entries: list[Entry], tmp_path: Path) -> None:
+def test_votes_are_counted_for_the_right_model(
+    entries: list[Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a browser: left for four pairs, indifferent for three, right for the others."""
+    monkeypatch.setattr(module, "SECONDS", 0.001)
     page, count = blind(entries, "Which?", 0)
     (tmp_path / "blind.html").write_text(page, "utf-8")
     votes = ["left"] * 4 + ["even"] * 3 + ["right"] * (count - 7)
@@ -118,13 +121,18 @@ def test_votes_are_counted_for_the_right_model(entries: list[Entry], tmp_path: P
         const held = {{ key: "ArrowLeft", bubbles: true, [other]: true }};
         document.dispatchEvent(new KeyboardEvent("keydown", held));  // is no vote
       }}
-      for (const vote of {json.dumps(votes)}) {{
-        const visible = document.querySelectorAll(".trial:not([hidden])").length;
-        if (visible !== 1) throw new Error(`${{visible}} pairs are shown`);
-        document.querySelector(`[data-vote="${{vote}}"]`).click();
-      }}
-      fetch(document.querySelector("#result a").href).then((r) => r.text())
-        .then((text) => {{ document.title = text; }});
+      const key = new KeyboardEvent("keydown", {{ key: "ArrowLeft", bubbles: true }});
+      (async () => {{
+        for (const vote of {json.dumps(votes)}) {{
+          document.dispatchEvent(key);  // before the end: no vote
+          document.querySelector(`[data-vote="left"]`).click();
+          const visible = document.querySelectorAll(".trial:not([hidden])");
+          if (visible.length !== 1) throw new Error(`${{visible.length}} pairs are shown`);
+          await new Promise((go) => setTimeout(go, Number(visible[0].dataset.milliseconds) + 1));
+          document.querySelector(`[data-vote="${{vote}}"]`).click();
+        }}
+        document.title = await (await fetch(document.querySelector("#result a").href)).text();
+      }})();
     """
     document = shown(tmp_path / "blind.html", ended=click)
     title = re.search(r"<title>(.*?)</title>", document, re.DOTALL)

@@ -4,6 +4,7 @@
   const trials = [...document.querySelectorAll(".trial")];
   const place = document.getElementById("place");
   const answers = document.getElementById("answers");
+  const hint = document.getElementById("hint");
   const result = document.getElementById("result");
   const votes = [];
 
@@ -15,13 +16,26 @@
     return JSON.parse(new TextDecoder().decode(plain));
   }
 
+  /** Answers are taken once a pair has been seen to its end. */
+  let seen = false;
+  let playing;
+  function allow(whether) {
+    seen = whether;
+    answers.querySelectorAll("[data-vote]").forEach((each) => { each.disabled = !whether; });
+    hint.style.visibility = whether ? "hidden" : "visible";
+  }
+
   function show() {
     trials.forEach((trial, at) => { trial.hidden = at !== votes.length; });
     place.textContent = `Pair ${votes.length + 1} of ${trials.length}`;
+    allow(false);
+    clearTimeout(playing);
+    const { milliseconds } = trials[votes.length].dataset;
+    playing = setTimeout(() => allow(true), Number(milliseconds));
   }
 
   function vote(answer) {
-    if (votes.length >= trials.length || answers.hidden) return;
+    if (votes.length >= trials.length || answers.hidden || !seen) return;
     votes.push(answer);
     if (votes.length < trials.length) show();
     else finish();

@@ -121,7 +121,9 @@ def _trial(entries: Sequence[Entry], info: FilmInfo) -> Element:
     words = tag("p", tag("span", "observed"), tag("span", "predicted"), class_="spans")
     words.set("style", f"--seen: {share:.2f}%")
     below = [bar, words] if info.context else [bar]
-    return tag("div", tag("div", sides, class_="pair"), below, class_="trial", hidden=True)
+    trial = tag("div", tag("div", sides, class_="pair"), below, class_="trial", hidden=True)
+    trial.set("data-milliseconds", f"{1000 * length * SECONDS:.0f}")
+    return trial
 
 
 def _video(frames: UInt8[np.ndarray, "t h w c"], side: str) -> Element:
@@ -144,7 +146,9 @@ def _buttons() -> Element:
         for vote, word, key in ANSWERS
     )
     stop = tag("button", "Stop and see the result", type="button", id="stop", class_="quiet")
-    return tag("div", tag("div", buttons, class_="votes"), stop, id="answers", hidden=True)
+    hint = tag("p", "You can answer once the videos have played to their end.", id="hint")
+    hint.set("class", "hint")
+    return tag("div", tag("div", buttons, class_="votes"), hint, stop, id="answers", hidden=True)
 
 
 def _hidden(text: str) -> str:
