@@ -128,6 +128,22 @@ def test_paths_and_leaves_are_each_others_inverse(layers: int, size: int) -> Non
         assert torch.equal(tree.leaves(paths[:, :k]), every // size ** (layers - k))
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_best_index_below_others(layers: int) -> None:
+    """By trying every child of every shown parent."""
+    tree = tree_of(layers, 3, 2, seed=1)
+    vectors = vectors_of(40, 2, seed=2)
+    shown = torch.randint(3, (40, layers), generator=torch.Generator().manual_seed(3))
+    found = tree.below(shown.view(4, 10, layers), vectors.view(4, 10, 2)).view(40, layers)
+    for row, path in enumerate(shown.tolist()):
+        left, parent = vectors[row], 0
+        for layer, index in enumerate(path):
+            children = tree.codebooks[layer][parent].detach()
+            distances = [float((child - left).square().sum()) for child in children]
+            assert int(found[row, layer]) == distances.index(min(distances))
+            left, parent = left - children[index], 3 * parent + index
+
+
 def test_beginnings_of_paths_are_looked_up() -> None:
     tree = tree_of(3, 4, 2)
     out = tree(vectors_of(12, 2))

@@ -204,6 +204,7 @@ def test_codebooks_come_from_data_after_the_first_step(kind):
     with torch.no_grad():
         for book in model.quantiser.codebooks:
             book.fill_(5.0)
+    model.quantiser.drawn = True
     stage = AutoencoderStage(AutoencoderTraining(codebook=kind, restart_every=0), model, 1)
     for step in range(3):
         losses = stage("main", clips(8), step)
@@ -211,6 +212,29 @@ def test_codebooks_come_from_data_after_the_first_step(kind):
     indices = stage.model.indices(clips(8).frames)
     assert len(indices[:, :, 0].unique()) == 3
     assert float(losses["perplexity 1"]) > 1
+
+
+@pytest.mark.parametrize("kind", ["gradient", "average"])
+def test_learnt_codebooks_are_kept(kind):
+    """Those of a model from elsewhere stay in the first step, too; random ones do not."""
+    learnt = tiny()
+    model = SHRVQVAE(learnt.config)
+    assert model.quantiser.drawn
+    model.load_state_dict(learnt.state_dict())
+    training = AutoencoderTraining(codebook=kind, decay=0.999)
+    stage = AutoencoderStage(training, model, 1)
+    stage("main", clips(8), 0)
+    stage.after_step(0, Alone())
+    pairs = zip(model.quantiser.codebooks, learnt.quantiser.codebooks, strict=True)
+    for book, before in pairs:
+        torch.testing.assert_close(book, before, rtol=0, atol=2e-3 if kind == "average" else 0)
+    again = AutoencoderStage(training, SHRVQVAE(learnt.config), 1)
+    begun = {**again.state_dict(), **{f"model.{k}": v for k, v in learnt.state_dict().items()}}
+    again.load_state_dict(begun)  # a checkpoint from before the first step
+    again("main", clips(8), 0)
+    before = [book.clone() for book in again.model.quantiser.codebooks]
+    again.after_step(0, Alone())
+    assert not torch.equal(again.model.quantiser.codebooks[0], before[0])
 
 
 def test_dead_codewords_are_replaced():
@@ -300,6 +324,7 @@ def test_a_window_is_a_stretch_of_the_clip():
         assert stretch.stop - stretch.start == 5
         starts.add(stretch.start)
     assert starts == set(range(6))
+    assert stage._stretch(5) == (2, slice(0, 5))
     whole = PriorStage(PriorTraining(window=(8, 3)), tiny(), 5)
     assert whole._stretch(10) == (5, slice(None))
 
@@ -316,7 +341,11 @@ def test_the_loss_of_a_window_is_that_of_the_frames_alone():
 
 
 def test_own_codes_are_seen_and_true_ones_are_learnt():
-    """With probability 1, every future frame is as the model finds it likeliest."""
+    """With probability 1, every future frame is as the model finds it likeliest.
+
+    Below a first code that is not the true one, the second is the one that comes nearest to the
+    true embedding: the true index would name another codeword there.
+    """
     model, clip = tiny(), clips()
     stage = PriorStage(PriorTraining(own_codes=constant(1.0)), model, 3)
     losses = stage("main", clip, 0)
@@ -325,7 +354,17 @@ def test_own_codes_are_seen_and_true_ones_are_learnt():
     assert not torch.equal(likeliest, indices[:, 3:])
     seen = torch.cat([indices[:, :3], likeliest], 1)
     logits = model.prior(model.symbols(seen), 3)
-    expected = functional.cross_entropy(logits.movedim(3, 1), indices[:, 3:])
+    wrong = likeliest[:, :, 0] != indices[:, 3:, 0]
+    assert wrong.any()
+    assert not wrong.all()
+    learnt, books = indices[:, 3:].clone(), model.quantiser.codebooks
+    for b, t, y, x in wrong.nonzero().tolist():
+        first, second = indices[b, 3 + t, :, y, x].tolist()
+        shown = int(likeliest[b, t, 0, y, x])
+        left = books[0][0, first] + books[1][first, second] - books[0][0, shown]
+        learnt[b, t, 1, y, x] = int((books[1][shown] - left).square().sum(-1).argmin())
+    assert not torch.equal(learnt, indices[:, 3:])
+    expected = functional.cross_entropy(logits.movedim(3, 1), learnt)
     torch.testing.assert_close(losses["total"], expected)
     torch.manual_seed(0)
     mixed = stage._own(indices, 3, 0.5)
@@ -333,6 +372,26 @@ def test_own_codes_are_seen_and_true_ones_are_learnt():
     true = [[torch.equal(mixed[b, 3 + t], indices[b, 3 + t]) for t in range(2)] for b in range(2)]
     assert all(a or b for x, y in zip(own, true, strict=True) for a, b in zip(x, y, strict=True))
     assert torch.equal(mixed[:, :3], indices[:, :3])
+
+
+def test_kept_codes_are_those_of_the_autoencoder(tmp_path, monkeypatch):
+    """What the prior has learnt since makes no others; other codebooks do."""
+    monkeypatch.setenv("FRAMECAST_CACHE", str(tmp_path))
+    source = MovingDigits(digits="glyphs", train_size=3).source("train", 4, 0)
+    model = tiny()
+    stage = PriorStage(PriorTraining(), model, 2)
+
+    def keys() -> tuple[str, int]:
+        return stage.source(source).fingerprint(), len(list((tmp_path / "codes").iterdir()))
+
+    before = keys()
+    with torch.no_grad():
+        model.prior.nets[0].output.bias.add_(1)
+        model.decoder.requires_grad_(False)
+    assert keys() == before
+    with torch.no_grad():
+        model.quantiser.codebooks[0].add_(1)
+    assert keys()[1] == before[1] + 1
 
 
 def test_a_prior_without_attention_has_a_silent_one():

@@ -274,9 +274,11 @@ def test_processes_add_up_what_they_saw() -> None:
 
 def test_codebooks_come_from_the_first_step() -> None:
     """However far off they were, each codeword is near what was quantised, and all are in use."""
-    stage = stage_of()
-    for level in levels(stage.model).values():
+    model = tiny()
+    for level in levels(model).values():
         nn.init.constant_(level.codebook.codebooks[0], 9.0)
+        level.codebook.drawn = True
+    stage = stage_of(model)
     stage("main", clips(8), 0)
     stage.after_step(0, Alone())
     z = latents(stage.model, clips(8).frames)
@@ -327,7 +329,7 @@ def test_averages_are_kept_with_checkpoints() -> None:
         stage("main", clips(seed=step), step)
         stage.after_step(step, Alone())
     own = {name for name in stage.state_dict() if not name.startswith("model.")}
-    tensors = ("usage.counts", "average.weights", "average.sums")
+    tensors = ("drawn", "usage.counts", "average.weights", "average.sums")
     assert own == {f"{name}.{tensor}" for name in NAMES for tensor in tensors}
     other.load_state_dict(stage.state_dict())
     for each in (stage, other):

@@ -158,6 +158,7 @@ def initialise(
         parents = parents * tree.size + index
         made.append(layer)
     _write(tree, agreement.first(reducer, torch.cat(made).to(table(tree))))
+    tree.drawn = False
 
 
 @torch.no_grad()

@@ -95,6 +95,11 @@ class ResidualTree(nn.Module):
         self.codebooks = nn.ParameterList(nn.Parameter(torch.empty(shape)) for shape in shapes)
         for codebook in self.codebooks:
             nn.init.uniform_(codebook, -1 / codewords, 1 / codewords)
+        self.drawn = True
+        self.register_load_state_dict_post_hook(_learnt)
+
+    drawn: bool
+    """Whether the codewords are the first, random ones, and not from a file or another model."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -153,6 +158,27 @@ class ResidualTree(nn.Module):
         ]
         return torch.stack(codewords, -2)
 
+    @torch.no_grad()
+    def below(
+        self, indices: Int64[Tensor, "*p n"], vectors: Float[Tensor, "*p d"]
+    ) -> Int64[Tensor, "*p n"]:
+        """In each layer, the index that would have been best below the others of a path.
+
+        That is of the codeword nearest to what the codewords of the layers before leave over.
+
+        Args:
+            indices: A path for each vector; the last layer's play no part.
+            vectors: What the paths stand for, well or badly.
+        """
+        parents = torch.zeros_like(indices[..., 0])
+        codewords, residual, best = self.lookup(indices), vectors, []
+        for layer, codebook in enumerate(self.codebooks):
+            found = nearest(residual.flatten(0, -2), codebook, parents.flatten())
+            best.append(found.view_as(parents))
+            parents = parents * self.size + indices[..., layer]
+            residual = residual - codewords[..., layer, :]
+        return torch.stack(best, -1)
+
     def numbers(self, indices: Int64[Tensor, "*p k"]) -> Int64[Tensor, "*p k"]:
         """The number of each codeword of a path among all of its layer, in [0, M^i).
 
@@ -179,6 +205,13 @@ class ResidualTree(nn.Module):
         powers = [self.size ** (self.layers - 1 - layer) for layer in range(self.layers)]
         digits = [leaves.div(power, rounding_mode="floor") % self.size for power in powers]
         return torch.stack(digits, -1)
+
+
+def _learnt(tree: nn.Module, keys: object) -> None:
+    """Called when a tree has taken over codewords."""
+    del keys
+    assert isinstance(tree, ResidualTree)
+    tree.drawn = False
 
 
 @torch.no_grad()

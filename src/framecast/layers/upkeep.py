@@ -1,4 +1,4 @@
-"""All that befalls codebooks that are moving averages while they are trained."""
+"""All that befalls codebooks beside gradients while they are trained."""
 
 import torch
 from jaxtyping import Float
@@ -19,11 +19,21 @@ LEAST_USED = 0.01
 class Upkeep(nn.Module):
     """Codebooks from data after the first step; averages and replacements after the others.
 
-    A stage hands over what it quantised, in as many parts as it likes, and calls `after_step`.
+    Codebooks that were learnt before are kept after the first step, too. A stage hands over what it
+    quantised, in as many parts as it likes, and calls `after_step`.
     """
 
+    drawn: Tensor
+    """Whether training began with random codewords."""
+
     def __init__(
-        self, tree: ResidualTree, decay: float, restart_every: int, restart_below: float
+        self,
+        tree: ResidualTree,
+        decay: float,
+        restart_every: int,
+        restart_below: float,
+        *,
+        averaged: bool = True,
     ) -> None:
         """Start from the codewords of a tree.
 
@@ -32,6 +42,7 @@ class Upkeep(nn.Module):
             decay: γ, of the codewords and of how often each is chosen, in [0, 1).
             restart_every: Steps between replacements of dead codewords; 0 for never.
             restart_below: Part of an equal share below which a codeword is dead, in [0, 1).
+            averaged: False leaves the codewords to gradients between the replacements.
 
         Raises:
             ConfigError: if one of them is out of range.
@@ -41,7 +52,8 @@ class Upkeep(nn.Module):
             raise ConfigError("restart_every is 0 or more and restart_below from 0 to below 1")
         self.restart_every, self.restart_below = restart_every, restart_below
         self.usage = Usage(tree, decay)
-        self.average = MovingAverageCodebooks(tree, decay, SMOOTHING)
+        self.average = MovingAverageCodebooks(tree, decay, SMOOTHING) if averaged else None
+        self.register_buffer("drawn", torch.tensor(tree.drawn))
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     def see(self, quantised: Quantised) -> None:
@@ -60,16 +72,19 @@ class Upkeep(nn.Module):
         vectors, indices = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen.clear()
         seed = int(torch.randint(2**31, ()))
-        if step == 0:
+        if step == 0 and self.drawn:
             initialise(tree, vectors, seed, reducer)
-            self.average.reset(tree, None)
+            if self.average:
+                self.average.reset(tree, None)
             return
         self.usage.update(indices, reducer)
-        self.average.update(tree, vectors, indices, reducer)
-        if self.restart_every and step % self.restart_every == 0:
+        if self.average:
+            self.average.update(tree, vectors, indices, reducer)
+        if step and self.restart_every and step % self.restart_every == 0:
             below = self.restart_below
             replaced = restart(tree, self.usage, vectors, indices, seed, below, reducer)
-            self.average.reset(tree, replaced)
+            if self.average:
+                self.average.reset(tree, replaced)
 
     def perplexity(self) -> Float[Tensor, "n"]:
         """exp of the entropy of each layer's codewords; 1 before there are any."""

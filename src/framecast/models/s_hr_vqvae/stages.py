@@ -14,9 +14,9 @@ from framecast.clip import Clip, Source
 from framecast.data.coded import CodedClips
 from framecast.errors import ConfigError
 from framecast.layers.autoregressive import DrawOptions
-from framecast.layers.codebooks import MovingAverageCodebooks, initialise, restart
 from framecast.layers.quantise import tree_loss
-from framecast.layers.usage import Usage
+from framecast.layers.upkeep import Upkeep
+from framecast.model import digest_of
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, log_probs
 from framecast.noise import Noise
 from framecast.schedules import Schedule, constant
@@ -25,10 +25,6 @@ from framecast.tokens import Codes
 
 PAPER = OptimizerConfig(learning_rate=3e-4)
 """Adam as the paper has it, in every stage (§5.2)."""
-SMOOTHING = 1e-5
-"""ε of codebooks that are moving averages."""
-LEAST_USED = 0.01
-"""Part of an equal share that a codeword takes at least to be reported as used."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +65,22 @@ class AutoencoderStage(Stage, of=SHRVQVAE, name="autoencoder"):
     config_type = AutoencoderTraining
 
     def __init__(self, config: AutoencoderTraining, model: SHRVQVAE, context: int) -> None:
-        """Count how often codewords are chosen."""
+        """Begin to keep the codebooks up."""
         super().__init__(config, model, context)
-        tree = model.quantiser
-        self.usage = Usage(tree, config.decay)
-        averaged = config.codebook == "average"
-        self.average = MovingAverageCodebooks(tree, config.decay, SMOOTHING) if averaged else None
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        self.averaged = config.codebook == "average"
+        terms = (config.decay, config.restart_every, config.restart_below)
+        self.upkeep = Upkeep(model.quantiser, *terms, averaged=self.averaged)
 
     def frozen(self) -> list[nn.Module]:
         """The prior; the codebooks too where they are averages."""
-        return [self.model.prior, *([self.model.quantiser] if self.average else [])]
+        return [self.model.prior, *([self.model.quantiser] if self.averaged else [])]
 
     def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
         """Eq 4: squared error of the frames, and the quantiser's terms, as means."""
         del phase, step
         frames = self._chosen(self.model.adapted(batch.frames)).flatten(0, 1)
         quantised, latent = self.model.quantise(frames)
-        self._seen.append((quantised.vectors.detach(), quantised.indices))
+        self.upkeep.see(quantised)
         combined = rearrange(
             quantised.straight_through,
             "(n h w) d -> n d h w",
@@ -95,28 +89,12 @@ class AutoencoderStage(Stage, of=SHRVQVAE, name="autoencoder"):
         )
         error = functional.mse_loss(self.model.decoder(combined).float(), frames)
         terms = tree_loss(quantised, self.config.beta, self.config.beta)
-        codes = terms.commitment if self.average else terms.total
+        codes = terms.commitment if self.averaged else terms.total
         return {"total": error + codes, "mse": error, "codes": codes, **self._used()}
 
     def after_step(self, step: int, reducer: Reducer) -> None:
         """Codebooks from data after the first step; averages and replacements after the others."""
-        vectors, indices = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
-        self._seen.clear()
-        tree, every = self.model.quantiser, self.config.restart_every
-        seed = int(torch.randint(2**31, ()))
-        if step == 0:
-            initialise(tree, vectors, seed, reducer)
-            if self.average:
-                self.average.reset(tree, None)
-            return
-        self.usage.update(indices, reducer)
-        if self.average:
-            self.average.update(tree, vectors, indices, reducer)
-        if every and step % every == 0:
-            below = self.config.restart_below
-            replaced = restart(tree, self.usage, vectors, indices, seed, below, reducer)
-            if self.average:
-                self.average.reset(tree, replaced)
+        self.upkeep.after_step(self.model.quantiser, step, reducer)
 
     def validate(self, batch: Clip) -> dict[str, Tensor]:
         """Squared error of reconstructions, summed over a frame's pixels, clipped to [0, 1]."""
@@ -134,8 +112,7 @@ class AutoencoderStage(Stage, of=SHRVQVAE, name="autoencoder"):
 
     def _used(self) -> dict[str, Tensor]:
         """Of each layer's codewords: the perplexity, and the share that is in use."""
-        below = max(self.config.restart_below, LEAST_USED)
-        kinds = {"perplexity": self.usage.perplexity(), "used": self.usage.used(below)}
+        kinds = {"perplexity": self.upkeep.perplexity(), "used": self.upkeep.used()}
         return {
             f"{kind} {layer}": value
             for kind, values in kinds.items()
@@ -151,21 +128,45 @@ class PriorTraining(StageConfig):
     optimizer: OptimizerConfig = PAPER
     """Optimizer of the prior."""
     window: tuple[int, int] | None = None
-    """Context and horizon of a stretch of each clip, at a random place; None for the clip itself.
-    Short ones train faster: attention costs the square of the frames."""
+    """Context and horizon of a stretch of each clip, at a random place; None, or more frames than
+    there are, for the clip itself. Short ones train faster: attention costs the square of the
+    frames."""
     attention: bool = True
     """False trains the convolutions alone, several times faster, and silences the attention: for a
     first stage, before one that trains both."""
     own_codes: Schedule = constant(0.0)
-    """Probability, by step, that a future frame is seen by what comes after it in the codes that
-    the model finds likeliest, given true ones before, so that it learns to go on from its own
-    errors; costs a second pass."""
+    """Probability, by step, that a future frame is seen, by all that is after one of its codes, in
+    the codes that the model finds likeliest, given true ones before, so that it learns to go on
+    from its own errors; costs a second pass. Below a wrong code the nearest one to the true
+    embedding is learnt."""
 
     def __post_init__(self) -> None:
         """Check the window."""
         super().__post_init__()
         if self.window is not None and min(self.window) < 1:
             raise ConfigError("window has at least 1 frame of context and 1 of horizon, or is None")
+
+
+class FrameCoder:
+    """Codes of frames, whatever the prior is."""
+
+    def __init__(self, model: SHRVQVAE) -> None:
+        """Encode with this model's autoencoder."""
+        self.model = model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    def encode(self, clip: Clip) -> Codes:
+        """The tokens of all layers."""
+        return self.model.encode(clip)
+
+    def fingerprint(self) -> str:
+        """Digest of encoder and codebooks."""
+        coding = nn.ModuleList([self.model.encoder, self.model.quantiser])
+        return digest_of(self.model.config.autoencoder, coding)
 
 
 class PriorStage(Stage, of=SHRVQVAE, name="prior"):
@@ -186,7 +187,7 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
 
     def source(self, clips: Source) -> Source:
         """Codes of a fixed dataset, computed once; other clips are encoded as they come."""
-        return CodedClips(clips, self.model) if clips.fixed else clips
+        return CodedClips(clips, FrameCoder(self.model)) if clips.fixed else clips
 
     def forward(self, phase: str, batch: Clip | Codes, step: int) -> dict[str, Tensor]:
         """Eq 7: cross-entropy in nats, a mean over positions, future frames and layers."""
@@ -194,8 +195,10 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
         context, stretch = self._stretch(batch.length)
         indices = self._indices(batch, stretch)
         share = self.config.own_codes(step, self.config.steps)
-        seen = self._own(indices, context, share) if share else indices
-        return self._losses(seen, indices, context)
+        if not share:
+            return self._losses(indices, indices, context)
+        seen = self._own(indices, context, share)
+        return self._losses(seen, self._targets(seen, indices), context)
 
     @torch.no_grad()
     def validate(self, batch: Clip | Codes) -> dict[str, Tensor]:
@@ -221,6 +224,16 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
         future = torch.where(chosen[..., None, None, None], likeliest, future)
         return torch.cat([indices[:, :context], future], 1)
 
+    @torch.no_grad()
+    def _targets(self, seen: Tensor, indices: Tensor) -> Tensor:
+        """The true indices, and below parents other than the true ones, the best there is."""
+        tree = self.model.quantiser
+        shown, true = (codes.movedim(2, -1) for codes in (seen, indices))
+        best = tree.below(shown, tree.lookup(true).sum(-2))
+        right = tree.numbers(shown) == tree.numbers(true)
+        parents = torch.cat([torch.ones_like(right[..., :1]), right[..., :-1]], -1)
+        return torch.where(parents, true, best).movedim(-1, 2)
+
     def _losses(self, seen: Tensor, indices: Tensor, context: int) -> dict[str, Tensor]:
         """The loss of the future's codes, given what is seen before each of them."""
         logits = self.model.prior(self.model.symbols(seen), context, attend=self.config.attention)
@@ -230,7 +243,7 @@ class PriorStage(Stage, of=SHRVQVAE, name="prior"):
 
     def _stretch(self, length: int) -> tuple[int, slice]:
         """How many of a clip's frames are context, and which frames."""
-        if self.config.window is None or sum(self.config.window) >= length:
+        if self.config.window is None or sum(self.config.window) > length:
             return self.context, slice(None)
         context, horizon = self.config.window
         start = int(torch.randint(length - context - horizon + 1, ()))
