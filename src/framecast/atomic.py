@@ -14,8 +14,21 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from framecast.errors import FramecastError
+
 _TOKEN = 4  # bytes of a draft's own part of the name
 _ANY = 2 * _TOKEN * "[0-9a-f]"
+
+
+def named(target: Path) -> Path:
+    """A path that a file or folder can be made at and renamed to.
+
+    Raises:
+        FramecastError: if it ends in no name, as `.` does.
+    """
+    if target.name in ("", ".."):
+        raise FramecastError(f"{target} has no name to write under; give a path such as out")
+    return target
 
 
 class NewFile:
@@ -25,12 +38,13 @@ class NewFile:
     folders are made. Where a block cannot be had, `open`, `keep` and `discard` do its parts.
 
     Raises:
+        FramecastError: if the target has no name.
         OSError: as the file system has it; the target is then as it was.
     """
 
     def __init__(self, target: Path) -> None:
         """Choose a name; nothing is made before the block."""
-        self.target = target
+        self.target = named(target)
         self.draft = target.with_name(f".{target.stem}.{_token()}{target.suffix}")
 
     def __enter__(self) -> Path:

@@ -48,8 +48,13 @@ class Codec(Model):
         """Frames from the first levels, unclipped; the levels that are not given add nothing."""
 
     def bits(self, shape: tuple[int, int, int, int]) -> int:
-        """Bits that the tokens of a clip `t c h w` take, packed; padding included."""
+        """Bits that the tokens of a clip `t c h w` take, packed; padding included.
+
+        Raises:
+            FramecastError: if the length is no multiple of `block`.
+        """
         length, _, height, width = shape
+        self._check_length(length)
         return bits_of(self.values, self.padded_grids(length, height, width))
 
     def padded_grids(self, length: int, height: int, width: int) -> tuple[Grid, ...]:
@@ -70,14 +75,17 @@ class Codec(Model):
         clip = clip if isinstance(clip, Clip) else Clip(clip)
         self._check_frames(clip.frames)
         length, channels, height, width = clip.frames.shape[-4:]
+        self._check_length(length)
+        with torch.no_grad(), evaluating(self):
+            levels = self.tokenize(self.adapted(clip.frames))
+        return Codes(levels, self.values, (channels, height, width), length)
+
+    def _check_length(self, length: int) -> None:
         if length % self.block:
             raise FramecastError(
                 f"{self.config.type} codes {self.block} frames at a time, got {length}; "
                 f"give a multiple of {self.block}"
             )
-        with torch.no_grad(), evaluating(self):
-            levels = self.tokenize(self.adapted(clip.frames))
-        return Codes(levels, self.values, (channels, height, width), length)
 
     def decode(self, codes: Codes, levels: int | None = None) -> Clip:
         """The frames of tokens, clipped to [0, 1].

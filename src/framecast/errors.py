@@ -13,6 +13,10 @@ class DataError(FramecastError):
     """A dataset is missing, damaged, or laid out otherwise than expected."""
 
 
+class EmptySplitError(DataError):
+    """A dataset is there, but nothing of it is in the split that is asked for."""
+
+
 class FolderError(FramecastError):
     """A model folder or checkpoint is missing, damaged, or not one."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from framecast.clip import DataConfig, Key, Source, Split
 from framecast.config import Config
 from framecast.digest import of_text
-from framecast.errors import ConfigError
+from framecast.errors import ConfigError, EmptySplitError
 from framecast.model import ModelConfig
 from framecast.stage import StageConfig
 
@@ -29,8 +29,8 @@ class Experiment(Config):
     seed: int = 0
     """Seed of weights, order and noise."""
     validation: bool = True
-    """Hold the validation split out to find the best weights; otherwise it is trained on too, and
-    the last weights are kept."""
+    """Hold the validation split out to find the best weights; otherwise it is trained on too, if
+    there is any, and the last weights are kept."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without building anything."""
@@ -42,6 +42,7 @@ class Experiment(Config):
                 raise ConfigError(
                     f"the stage {name!r} trains {model or 'no model'}, not {self.model.type}"
                 )
+            stage.check(self.model, self.context, self.horizon)
 
     def lasting(self, steps: Mapping[str, int]) -> "Experiment":
         """The same with stages in as many steps as given by name; others stay as they are."""
@@ -56,7 +57,10 @@ class Experiment(Config):
         source = self.data.source(split, frames, self.seed)
         if split != "train" or self.validation:
             return source
-        return Joined(source, self.data.source("validation", frames, self.seed))
+        try:
+            return Joined(source, self.data.source("validation", frames, self.seed))
+        except EmptySplitError:
+            return source
 
 
 class Joined(Source):

@@ -163,6 +163,20 @@ class Model(nn.Module, ABC):
         del context, future
         raise FramecastError(f"{self.config.type} has no codes and gives them no likelihood")
 
+    def _together(self, context: Clip, future: Clip) -> Tensor:
+        """The frames of both, as the model takes them, one after the other.
+
+        Raises:
+            FramecastError: if they are not what the model expects, or not alike.
+        """
+        self._check_frames(context.frames)
+        one, other = (tuple(clip.frames.shape) for clip in (context, future))
+        if (one[0], one[2:]) != (other[0], other[2:]):
+            raise FramecastError(
+                f"context and future are of one size, got b t c h w of {one} and {other}"
+            )
+        return self.adapted(torch.cat([context.frames, future.frames], 1))
+
     def inspect(self, clip: Clip) -> list[Panel]:
         """Pictures of what the model makes of a clip `1 t c h w`.
 
@@ -327,10 +341,14 @@ class Model(nn.Module, ABC):
             card: The text of its README.md; a short one is made if None.
 
         Raises:
-            FolderError: if something else stands there or it cannot be written.
+            FolderError: if something else stands there or it cannot be written, or a weight is too
+                large for half precision.
         """
         tensors = self.state_dict()
         if half:
+            large = [k for k, v in tensors.items() if _overflows(v)]
+            if large:
+                raise FolderError(f"{large[0]} has values that half precision cannot hold")
             tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
         name, fields = self.config.type, to_json(self.config)
         fields.pop("type")
@@ -368,6 +386,12 @@ def digest_of(config: Config, module: nn.Module) -> str:
         found.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
         found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
+
+
+def _overflows(tensor: Tensor) -> bool:
+    """Whether half precision cannot hold a finite value of a tensor."""
+    most = torch.finfo(torch.half).max
+    return tensor.is_floating_point() and bool((tensor.isfinite() & (tensor.abs() > most)).any())
 
 
 @contextmanager

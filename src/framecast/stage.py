@@ -12,7 +12,7 @@ from framecast import registry
 from framecast.clip import Clip, Source
 from framecast.config import Config
 from framecast.errors import ConfigError
-from framecast.model import Model
+from framecast.model import Model, ModelConfig
 from framecast.schedules import Schedule
 
 
@@ -91,6 +91,8 @@ class StageConfig(Config):
         for name in ("steps", "batch", "accumulate", "validate_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1")
+        if self.validation_clips is not None and self.validation_clips < 1:
+            raise ConfigError("validation_clips is at least 1, or None for all")
         if self.checkpoint_every < 0 or self.sample_every < 0:
             raise ConfigError("checkpoint_every and sample_every are 0 or more")
         if self.batch % self.accumulate:
@@ -99,6 +101,14 @@ class StageConfig(Config):
             )
         if self.ema is not None and not 0 < self.ema < 1:
             raise ConfigError("ema is a decay between 0 and 1, or None")
+
+    def check(self, model: ModelConfig, context: int, horizon: int) -> None:
+        """See that the stage can train a model on clips of so many frames, before anything begins.
+
+        Raises:
+            ConfigError: says what does not fit; nothing by default.
+        """
+        del model, context, horizon
 
     def lasting(self, steps: int) -> "StageConfig":
         """The same stage in another number of steps.

@@ -57,7 +57,8 @@ def convert(source: Path, target: Path, sha256: str, *, precision: Precision = "
 
     Raises:
         FramecastError: The file is missing, has another hash, is no checkpoint, needs code to be
-            run, or holds no tensors; or the target has another suffix.
+            run, holds no tensors or one that cannot be stored, or has values that are too large for
+            the precision; or the target has another suffix.
     """
     if target.suffix != SUFFIX:
         raise FramecastError(f"{target}: converted weights are written to a {SUFFIX} file")
@@ -66,7 +67,7 @@ def convert(source: Path, target: Path, sha256: str, *, precision: Precision = "
     state, left_out = _state_dict(content)
     if not state:
         raise FramecastError(f"{source}: holds no tensors, so there are no weights to convert")
-    tensors = {name: _prepared(tensor, precision) for name, tensor in state.items()}
+    tensors = {name: _prepared(name, tensor, precision) for name, tensor in state.items()}
     _write(tensors, target, {"source_sha256": expected, "source_name": source.name})
     values = sum(tensor.numel() for tensor in tensors.values())
     return Converted(target, expected, len(tensors), values, tuple(left_out))
@@ -199,10 +200,19 @@ def _leaves(content: object, prefix: str) -> Iterator[tuple[str, object]]:
         yield from _leaves(value, f"{prefix}{key}.")
 
 
-def _prepared(tensor: Tensor, precision: Precision) -> Tensor:
-    dense = tensor.detach().to_dense() if tensor.is_sparse else tensor.detach()
+def _prepared(name: str, tensor: Tensor, precision: Precision) -> Tensor:
+    if tensor.is_meta or tensor.is_quantized:
+        kind = "quantised" if tensor.is_quantized else "without values"
+        raise FramecastError(f"{name} is {kind}, which no safetensors file holds; convert without")
+    dense = tensor.detach()
+    dense = dense if dense.layout is torch.strided else dense.to_dense()
     if precision != "keep" and dense.is_floating_point():
-        dense = dense.to(getattr(torch, precision))
+        lowered = dense.to(getattr(torch, precision))
+        if not bool((lowered.isfinite() == dense.isfinite()).all()):
+            raise FramecastError(
+                f"{name} has values that {precision} cannot hold; keep the precision"
+            )
+        dense = lowered
     # safetensors refuses tensors that share memory, as tied weights do
     return dense.clone(memory_format=torch.contiguous_format)
 

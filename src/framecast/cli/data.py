@@ -75,13 +75,18 @@ def _draw(source: Any, wanted: int, out: Path) -> dict[str, Any]:
     chosen = pictures.spread(len(source), wanted)
     clips = [source[(0, index)] for index in chosen]
     frames = [clip.frames for clip in clips]
-    rows = {source.name(i): _drawable(f, frames[0]) for i, f in zip(chosen, frames, strict=True)}
+    names = [source.name(index) for index in chosen]
+    labels = [
+        f"{name} ({number})" if names.count(name) > 1 else name
+        for number, name in enumerate(names, 1)
+    ]
+    rows = {name: _drawable(f, frames[0]) for name, f in zip(labels, frames, strict=True)}
     pictures.save(pictures.strip(rows), out)
     return {
         "shapes": sorted({tuple(f.shape) for f in frames}),
         "range": (min(float(f.min()) for f in frames), max(float(f.max()) for f in frames)),
         "actions": clips[0].actions is not None,
-        "shown": [source.name(index) for index in chosen],
+        "shown": labels,
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from framecast.atomic import named
 from framecast.cli.footage import Footage
 from framecast.cli.sheet import Sheet, deviation
 from framecast.cli.terminal import Advance
@@ -131,7 +132,7 @@ def _title(model: Model, footage: Footage) -> str:
 
 def beside(out: Path) -> Path:
     """The contact sheet's path beside an output."""
-    return out.with_suffix(".png") if out.suffix else out.with_name(f"{out.name}.png")
+    return out.with_suffix(".png") if out.suffix else named(out).with_name(f"{out.name}.png")
 
 
 class _Sinks:

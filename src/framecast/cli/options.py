@@ -110,9 +110,12 @@ def dispatch(
 
 def taken(argv: Sequence[str], *names: str) -> tuple[str | None, list[str]]:
     """The value of an option that decides which others there are, and the other arguments."""
-    parser = argparse.ArgumentParser(prog="framecast", add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument(*names, dest="value")
-    found, rest = parser.parse_known_args(list(argv))
+    try:
+        found, rest = parser.parse_known_args(list(argv))
+    except argparse.ArgumentError:
+        raise FramecastError(f"{names[-1]} lacks its value") from None
     return found.value, rest
 
 

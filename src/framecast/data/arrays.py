@@ -27,7 +27,7 @@ from framecast.data.array_records import Record, find_records, read_record
 from framecast.data.recorded import listing
 from framecast.data.video_folder import FOLDERS, SPLITS, by_name
 from framecast.data.windows import Span, Windows
-from framecast.errors import ConfigError, DataError
+from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.video import Size, fit
 
 SURVEYED = 64
@@ -63,7 +63,7 @@ class Arrays(DataConfig):
     """The stored number, before scale and offset, that stands for no value. NaN and the fill
     values that NetCDF and HDF5 attributes declare count as missing anyway."""
     fill: float | None = None
-    """The value, in units, that missing ones take; None stands for the low end of the range."""
+    """The value, in units and in the range, that missing ones take; None stands for the low end."""
     scale: float = 1.0
     """Units per stored number, for files that do not say so themselves."""
     offset: float = 0.0
@@ -95,6 +95,11 @@ class Arrays(DataConfig):
             ),
             "range: the first value is the low one, below the second": (
                 self.range is not None and not self.range[0] < self.range[1]
+            ),
+            "fill lies in the range": (
+                self.fill is not None
+                and self.range is not None
+                and not self.range[0] <= self.fill <= self.range[1]
             ),
             "scale and offset need a range, in the units they lead to": (
                 self.range is None and (self.scale, self.offset) != (1.0, 0.0)
@@ -133,7 +138,7 @@ class Arrays(DataConfig):
         clips = ArrayClips(self, split, records, Windows(spans, frames))
         if len(clips) == 0:
             longest = max((span.length for span in spans), default=0)
-            raise DataError(
+            raise EmptySplitError(
                 f"no clip of {frames} frames fits the {split} split of {self.root}, whose longest "
                 f"part has {longest}; shorten context or horizon, or change --data.splits"
             )

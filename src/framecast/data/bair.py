@@ -26,7 +26,7 @@ from framecast.data.example import Example
 from framecast.data.tfrecord import is_tfrecord
 from framecast.data.video_folder import by_name
 from framecast.data.windows import Span, Windows
-from framecast.errors import ConfigError, DataError
+from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.video import natural
 
 LENGTH = 30
@@ -85,7 +85,7 @@ class Bair(EpisodesConfig):
         found = places(folder, files)
         chosen = found if split == "test" else self._held(found, files, split)
         if not chosen:
-            raise DataError(f"the {split} split of {folder} is empty; {self._remedy(split)}")
+            raise EmptySplitError(f"the {split} split of {folder} is empty; {self._remedy(split)}")
         drawn = split == "train" and self.random_windows
         # The whole episode as stride leaves the window at its first frame alone.
         stride = frames if drawn else LENGTH
@@ -134,7 +134,7 @@ class Bair(EpisodesConfig):
 
     def _remedy(self, split: Split) -> str:
         if split == "validation" and not self.hold_out:
-            return "set data.hold_out above 0, or train without validation"
+            return "set data.hold_out above 0"
         return f"give a folder {LAYOUT}"
 
 

@@ -31,7 +31,7 @@ from framecast.data.example import Example
 from framecast.data.rlds_features import FEATURES, Fields, read_fields, read_lengths
 from framecast.data.video_folder import SPLITS, by_name
 from framecast.data.windows import Span, Windows
-from framecast.errors import ConfigError, DataError
+from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.video import fit, natural
 
 ACTION = "steps/action"
@@ -101,7 +101,7 @@ class Bridge(EpisodesConfig):
         windows = Windows(spans, frames)
         if not len(windows):
             longest = max((span.length for span in spans), default=0)
-            raise DataError(
+            raise EmptySplitError(
                 f"none of the {len(chosen)} episodes of the {split} split of {root} has {frames} "
                 f"frames, the longest {longest}; ask for fewer, add episodes, or change data.splits"
             )

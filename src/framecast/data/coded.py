@@ -1,14 +1,18 @@
 """Codes of a fixed dataset: computed once, kept on disk, read from there afterwards."""
 
+import fcntl
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, runtime_checkable
 
 import torch
 from rich.console import Console
 from rich.progress import track
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from framecast import digest
 from framecast.clip import Clip, Key, Source, collate
@@ -19,12 +23,28 @@ from framecast.tokens import Codes
 
 SHARD = 512
 """Clips in one file."""
-_TENSORS, _FACTS = "codes.safetensors", "codes.json"
+_TENSORS, _FACTS, _LOCK = "codes.safetensors", "codes.json", ".lock"
 _BATCH = 8
+
+
+_elsewhere: ContextVar[Path | None] = ContextVar("elsewhere", default=None)
+
+
+@contextmanager
+def kept_for_now() -> Iterator[None]:
+    """Keep codes in a folder of their own that goes with the block: for trials."""
+    with TemporaryDirectory(prefix="framecast-") as folder:
+        token = _elsewhere.set(Path(folder))
+        try:
+            yield
+        finally:
+            _elsewhere.reset(token)
 
 
 def cache_folder() -> Path:
     """Where codes are kept: `FRAMECAST_CACHE`, or `framecast` in the user's cache folder."""
+    if (folder := _elsewhere.get()) is not None:
+        return folder
     given = os.environ.get("FRAMECAST_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given) if given else home / "framecast"
@@ -77,7 +97,9 @@ class CodedClips(Source):
         try:
             missing = [shard for shard in self._shards() if not self._whole(shard)]
             for shard in _shown(missing):
-                self._encode(shard, coder)
+                with self._alone():
+                    if not self._whole(shard):  # nor has another process encoded it since
+                        self._encode(shard, coder)
             _, facts = read_verified(self._shard(0), (), (_FACTS,))
         except (OSError, FolderError) as error:
             raise DataError(
@@ -95,9 +117,15 @@ class CodedClips(Source):
     def __getitem__(self, key: Key) -> Codes:
         """The codes of one clip; the epoch plays no part."""
         shard, row = divmod(key[1], SHARD)
-        with safe_open(self._shard(shard) / _TENSORS, "pt") as file:
-            slices = [file.get_slice(str(level)) for level in range(len(self.values))]
-            levels = tuple(level[row : row + 1].long() for level in slices)
+        try:
+            with safe_open(self._shard(shard) / _TENSORS, "pt") as file:
+                slices = [file.get_slice(str(level)) for level in range(len(self.values))]
+                levels = tuple(level[row : row + 1].long() for level in slices)
+        except (OSError, SafetensorError) as error:
+            raise DataError(
+                f"codes in {self.folder} cannot be read any more ({error}); go on with the run, "
+                "and they are computed again"
+            ) from None
         return Codes(levels, self.values, self.frame, self.length)
 
     def fingerprint(self) -> str:
@@ -127,6 +155,14 @@ class CodedClips(Source):
         except FolderError:
             return False
         return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait for other processes that encode the same clips; a killed one lets go."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / _LOCK).open("w") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            yield
 
     def _encode(self, shard: int, coder: Coder) -> None:
         """Write one shard, each level in the smallest integers that hold it."""

@@ -25,7 +25,7 @@ from framecast.data.recorded import (
     videos_under,
 )
 from framecast.data.windows import Span, Windows
-from framecast.errors import ConfigError, DataError
+from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import mix
 from framecast.video import fit
 from framecast.video import frames as video_frames
@@ -89,7 +89,9 @@ class Kinetics(RecordedConfig):
         chosen = [r for r in scan.recordings if assigned.get(r.name) == split]
         usable = [r for r in chosen if r.frames >= frames]
         if not usable:
-            raise DataError(self._nothing(split, frames, len(chosen), bool(lists), scan.unreadable))
+            raise EmptySplitError(
+                self._nothing(split, frames, len(chosen), bool(lists), scan.unreadable)
+            )
         if split != "train":
             usable.sort(key=lambda recording: (mix("kinetics", recording.name), recording.name))
         spans = tuple(Span(n, 0, r.frames - 1, r.frames) for n, r in enumerate(usable))

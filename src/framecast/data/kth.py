@@ -27,7 +27,7 @@ from framecast.data.recorded import (
     listing,
 )
 from framecast.data.windows import Span, Windows, runs
-from framecast.errors import DataError
+from framecast.errors import DataError, EmptySplitError
 from framecast.video import frames as video_frames
 from framecast.video import to_gray
 
@@ -94,14 +94,14 @@ class Kth(RecordedConfig):
         ranges = read_ranges(self._range_file()) if self.span == "range" else None
         chosen = [r for r in scan.recordings if self._split(_person(r.name)) == split]
         if not chosen:
-            raise DataError(
+            raise EmptySplitError(
                 f"{self.root} has no readable KTH clip of {self._persons(split)}, so the {split} "
                 f"split is empty; add them ({SITE})"
             )
         spans, unlisted = _spans(chosen, ranges, frames)
         windows = Windows(spans, frames, anchor="last")
         if not len(windows):
-            raise DataError(
+            raise EmptySplitError(
                 f"no sequence of the {split} split of {self.root} has {frames} frames; "
                 "ask for fewer" + ("" if ranges is None else ', or for span="clip"')
             )

@@ -27,7 +27,7 @@ from framecast.data.recorded import (
     listing,
 )
 from framecast.data.windows import Span, Windows
-from framecast.errors import ConfigError, DataError
+from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.video import frames as video_frames
 from framecast.video import image_size, is_image, is_video, load_image, natural, probe
 
@@ -103,7 +103,7 @@ class ListedVideos(RecordedConfig):
             spans, notes = self._strided(split, frames, videos)
         windows = Windows(tuple(spans), frames)
         if not len(windows):
-            raise DataError(self._nothing(split, frames, videos))
+            raise EmptySplitError(self._nothing(split, frames, videos))
         recordings = tuple(part for parts in videos.values() for part in parts)
         unknown = [r.name for r in scan.recordings if self.key(r.name) is None]
         said = (

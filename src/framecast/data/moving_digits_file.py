@@ -13,7 +13,7 @@ from jaxtyping import Int64, Num
 
 from framecast import digest
 from framecast.clip import Clip, DataConfig, Key, Source, Split
-from framecast.errors import DataError
+from framecast.errors import DataError, EmptySplitError
 
 CANONICAL = "mnist_test_seq.npy"
 CANONICAL_COUNT = 10_000
@@ -70,7 +70,7 @@ class MovingDigitsFile(DataConfig):
                 )
             if split == self.serves:
                 return self.root
-            raise DataError(
+            raise EmptySplitError(
                 f"{self.root} is the {self.serves} split; for {split} give as root a folder with "
                 f"{names[-1]}"
             )
@@ -78,7 +78,7 @@ class MovingDigitsFile(DataConfig):
             if self.root is not None and (self.root / name).is_file():
                 return self.root / name
         place = "root is not set" if self.root is None else f"not in {self.root}"
-        raise DataError(
+        raise EmptySplitError(
             f"{' or '.join(names)} is missing ({place}); {CANONICAL} is published at "
             "https://www.cs.toronto.edu/~nitish/unsupervised_video, the npz files with PredRNN"
         )

@@ -99,12 +99,15 @@ def verify(root: Path) -> dict[str, str]:
     """Check every array of a prepared root against its index.
 
     Returns:
-        Names of the videos at fault, with what is wrong; empty where all is well.
+        Names of the videos at fault, and of the folder where its preparation was interrupted, with
+        what is wrong; empty where all is well.
 
     Raises:
         DataError: if the index cannot be read.
     """
-    return {r.name: fault for r in read_index(root).recordings if (fault := _fault(root, r))}
+    index = read_index(root)
+    begun = {} if index.complete else {str(root): "its preparation was interrupted"}
+    return begun | {r.name: fault for r in index.recordings if (fault := _fault(root, r))}
 
 
 @dataclass

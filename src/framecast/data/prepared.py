@@ -65,8 +65,14 @@ class Index(Config):
 
 
 def is_prepared(root: Path) -> bool:
-    """Whether a folder is in the prepared form, complete or not."""
-    return (root / INDEX).is_file()
+    """Whether a folder is in the prepared form, complete or not, or damaged."""
+    if not (root / INDEX).is_file():
+        return False
+    try:
+        content = parse((root / INDEX).read_text("utf-8"))
+    except (OSError, ValueError):
+        return True  # `read_index` says what is wrong with it
+    return isinstance(content, dict) and "recipe" in content
 
 
 def read_index(root: Path) -> Index:

@@ -23,7 +23,7 @@ from framecast.data.recorded import (
 )
 from framecast.data.varied import VariedClips
 from framecast.data.windows import Span, Windows
-from framecast.errors import ConfigError, DataError
+from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import SEED_BITS, mix
 from framecast.video import fit, to_gray
 from framecast.video import frames as video_frames
@@ -113,7 +113,7 @@ class VideoFolder(RecordedConfig):
         chosen = [r for r in scan.recordings if assigned.get(r.name) == split]
         usable = [r for r in chosen if r.frames >= frames]
         if not usable:
-            raise DataError(self._nothing(split, len(chosen), frames, scan))
+            raise EmptySplitError(self._nothing(split, len(chosen), frames, scan))
         strides = [self._stride_of(recording.frames, frames) for recording in usable]
         spans = tuple(
             Span(number, 0, recording.frames - 1, stride)

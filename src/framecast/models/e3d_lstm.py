@@ -65,6 +65,11 @@ class E3DLSTMConfig(PatchStackConfig):
         for name in ("window", "depth"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1, got {getattr(self, name)}")
+        if self.depth > 2 * self.window - 1:
+            raise ConfigError(
+                f"convolutions of depth {self.depth} reach beyond windows of {self.window} frames; "
+                f"depth is at most {2 * self.window - 1}"
+            )
 
     @property
     def norms(self) -> tuple[Norm, ...]:

@@ -10,7 +10,7 @@ Reference:
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -91,12 +91,19 @@ class SimVPConfig(ModelConfig):
             raise ConfigError("the last of reach is at least 1, and wide at least 2")
         if not all(0 <= rate < 1 for rate in self.drop_path):
             raise ConfigError(f"drop_path is from 0 to below 1, got {self.drop_path}")
+        of = {"gsta": ("expansion", "reach", "drop_path"), "inception": ("inception", "groups")}
+        usual = {field.name: field.default for field in fields(self)}
+        for translator, names in of.items():
+            for name in names if translator != self.translator else ():
+                if getattr(self, name) != usual[name]:
+                    raise ConfigError(
+                        f"{name} is of the translator {translator}; leave it {usual[name]} with "
+                        f"{self.translator}"
+                    )
         if self.translator == "inception":
             self._check_inception()
 
     def _check_inception(self) -> None:
-        if any(self.drop_path):
-            raise ConfigError("drop_path is of the translator gsta; leave it 0 with inception")
         if not self.inception:
             raise ConfigError("inception needs at least one kernel")
         for name, width in (("wide / 2", self.wide / 2), ("future × hidden", self.mapped)):
@@ -448,20 +455,26 @@ class TrainingConfig(StageConfig):
     recompute: bool = False
     """Compute each layer again in the backward pass: equal gradients, less memory, more time."""
 
+    def check(self, model: ModelConfig, context: int, horizon: int) -> None:
+        """See that a block can be predicted, and that all of it is learnt."""
+        assert isinstance(model, SimVPConfig)
+        if context < model.context:
+            raise ConfigError(
+                f"this simvp predicts from {model.context} frames, and the experiment's "
+                f"context has {context}; give both the same"
+            )
+        if horizon < model.future:
+            raise ConfigError(
+                f"this simvp predicts {model.future} frames together, and the experiment's "
+                f"horizon has {horizon}, which leaves the others untrained; set --model.future "
+                f"{horizon}"
+            )
+
 
 class Training(Stage, of=SimVP, name="main"):
     """Squared error of the horizon; beyond a block the model's own frames are gone on from."""
 
     config_type = TrainingConfig
-
-    def __init__(self, config: TrainingConfig, model: SimVP, context: int) -> None:
-        """Check that a block can be predicted from the context."""
-        super().__init__(config, model, context)
-        if context < model.config.context:
-            raise ConfigError(
-                f"this simvp predicts from {model.config.context} frames, and the experiment's "
-                f"context has {context}; give both the same"
-            )
 
     def forward(self, phase: str, batch: Clip, step: int) -> dict[str, Tensor]:
         """The loss over the horizon, a mean per pixel."""

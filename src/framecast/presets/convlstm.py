@@ -88,7 +88,7 @@ def moving_mnist_small() -> Experiment:
 
 
 def kth() -> Experiment:
-    """KTH 10→20 at 128×128, persons 1–16 for training, the stack of four layers."""
+    """KTH 10→20 at 128×128, persons 1–14 for training, the stack of four layers."""
     return Experiment(
         ConvLSTMConfig(),
         Kth(size=128),

@@ -31,7 +31,7 @@ def moving_mnist_reverse() -> Experiment:
 
 
 def kth() -> Experiment:
-    """KTH 10→20 at 128×128, persons 1–16 for training, four layers of 128."""
+    """KTH 10→20 at 128×128, persons 1–14 for training, four layers of 128."""
     return recurrent.kth(PredRNNConfig(), TrainingConfig(), 5e-4)
 
 

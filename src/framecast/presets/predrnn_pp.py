@@ -13,7 +13,7 @@ def moving_mnist() -> Experiment:
 
 
 def kth() -> Experiment:
-    """KTH 10→20 at 128×128, persons 1–16 for training, four layers of 128 and a highway."""
+    """KTH 10→20 at 128×128, persons 1–14 for training, four layers of 128 and a highway."""
     return recurrent.kth(PredRNNPPConfig(), TrainingConfig(), 1e-4)
 
 

@@ -27,7 +27,7 @@ def moving_mnist(model: PatchStackConfig, training: PatchStackTraining, rate: fl
 
 
 def kth(model: PatchStackConfig, training: PatchStackTraining, rate: float) -> Experiment:
-    """KTH 10→20 at 128×128, persons 1–16 for training; as `moving_mnist`."""
+    """KTH 10→20 at 128×128, persons 1–14 for training; as `moving_mnist`."""
     return _published(model, training, Kth(size=128), 20, 100_000, rate)
 
 

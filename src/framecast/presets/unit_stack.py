@@ -98,7 +98,7 @@ def tiny_stgru() -> Experiment:
 
 
 def _human36m(unit: str) -> Experiment:
-    """The paper names sizes and loss; optimizer and steps are those of this package's STIP."""
+    """The paper names sizes and loss; the rest is ours: batches of 16, a warm-up, half a cosine."""
     return Experiment(
         UnitStackConfig(unit=unit),
         Human36m(),

@@ -90,7 +90,7 @@ def moving_mnist_m8_h8() -> Experiment:
 
 
 def kth() -> Experiment:
-    """KTH 10→10 at 128×128, persons 1–16 for training, as published: 3-D, Eq 13's loss."""
+    """KTH 10→10 at 128×128, persons 1–14 for training, as published: 3-D, Eq 13's loss."""
     return _published(PAPER, KTH)
 
 

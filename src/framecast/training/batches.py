@@ -11,7 +11,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from framecast.clip import Key, Source, collate
 from framecast.data.order import Order
-from framecast.errors import ConfigError, FramecastError
+from framecast.errors import ConfigError, DataError, FramecastError
 from framecast.training.signals import SIGNALS
 
 
@@ -83,6 +83,8 @@ def _batches(source: Source, sampler: Any, workers: int) -> Generator[Any]:
         yield from batches
     except FramecastError as error:
         raise type(error)(_message(str(error))) from None
+    except OSError as error:
+        raise DataError(f"cannot read on ({_message(str(error))}); mend that and resume") from None
     finally:
         if isinstance(batches, _MultiProcessingDataLoaderIter):
             batches._shutdown_workers()  # pyright: ignore[reportPrivateUsage]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from framecast.errors import FolderError
+from framecast.errors import FolderError, TrainingError
 from framecast.folder import Json, read_verified, write_verified
 
 _TENSORS = ("stage", "optimizers", "average", "best")
@@ -73,14 +73,28 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest checkpoint that verifies; damaged ones are warned of."""
+    """The newest checkpoint that verifies; None where there is none at all.
+
+    Damaged ones are warned of.
+
+    Raises:
+        TrainingError: if there are some, and none can be read; all of them stay.
+    """
+    faults: list[str] = []
     for path in _all(folder):
         try:
             load(path)
         except FolderError as error:
-            warnings.warn(f"skipped a damaged checkpoint: {error}", stacklevel=2)
+            faults.append(str(error))
         else:
+            for fault in faults:
+                warnings.warn(f"skipped a damaged checkpoint: {fault}", stacklevel=2)
             return path
+    if faults:
+        raise TrainingError(
+            f"no checkpoint in {folder} can be read ({faults[0]}); all are left as they are: mend "
+            "them, remove them to begin anew, or choose another folder"
+        )
     return None
 
 

@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 
 from framecast.clip import Clip, Source
-from framecast.errors import TrainingError
+from framecast.errors import EmptySplitError, TrainingError
 from framecast.experiment import Experiment
 from framecast.folder import Json
 from framecast.model import Model
@@ -27,9 +27,12 @@ class Sources:
             TrainingError: if there is nothing to validate on.
         """
         self.train = experiment.source("train")
-        self.validation = experiment.source("validation") if experiment.validation else None
+        try:
+            self.validation = experiment.source("validation") if experiment.validation else None
+        except EmptySplitError as error:
+            raise TrainingError(f"{error}; or train without validation (--no-validation)") from None
         if self.validation is not None and not len(self.validation):
-            raise TrainingError("the validation split is empty; set validation to false")
+            raise TrainingError("the validation split is empty; train without (--no-validation)")
 
     @cached_property
     def first(self) -> Clip:

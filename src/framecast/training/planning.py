@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from framecast.clip import Key, Source
+from framecast.data.coded import kept_for_now
 from framecast.data.order import Order
 from framecast.errors import ConfigError
 from framecast.experiment import Experiment
@@ -89,7 +90,7 @@ def plan(experiment: Experiment, options: RunOptions | None = None) -> Plan:
     world = options.processes
     fabric = launch(replace(options, devices=1, nodes=1))
     clips = experiment.source("train")
-    with numerics(options, fabric.device):
+    with numerics(options, fabric.device), kept_for_now():
         stages = tuple(_stage(fabric, experiment, name, clips, world) for name in experiment.stages)
     return Plan(fabric.device.type, stages)
 

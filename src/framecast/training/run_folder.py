@@ -21,9 +21,9 @@ DESCRIPTION = "experiment.json"
 LOCK = ".lock"
 FORMAT_VERSION = 1
 
-_MAY_CHANGE = {"learning_rate", "clip_norm"}
-"""Fields of a stage's optimizers that may differ when a run goes on: how to get past a loss that
-is not finite."""
+_MAY_CHANGE = {"learning_rate", "clip_norm", "log_every", "sample_every", "checkpoint_every"}
+"""Fields of stages and their optimizers that may differ when a run goes on: how to get past a loss
+that is not finite, and what changes no weights."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,15 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
     if not resume:
         folder.check_free()
     before = read_json(folder.description)
+    begun = before.get("init")
+    if description["init"] not in (None, begun):
+        raise TrainingError(
+            f"{path} began from {begun or 'new weights'}, not from {description['init']}; go on "
+            "without --init, or choose another folder"
+        )
     _check_same(path, before, description)
     folder.sweep(description["experiment"]["stages"])
-    merged = {**description, "init": before.get("init")}
+    merged = {**description, "init": begun}
     _write(folder, merged)
     return merged
 

@@ -15,16 +15,17 @@ def picture(
 ) -> Image.Image:
     """Truth, prediction and repeated last frame of the first clips of a source, a row each.
 
-    The model is left in evaluation mode. Of frames that are neither gray nor RGB, the first
-    channel is shown.
+    Clips of another size than the first are left out. The model is left in evaluation mode. Of
+    frames that are neither gray nor RGB, the first channel is shown.
     """
-    keys = [(0, index) for index in range(min(clips, len(source)))]
-    clip: Clip = collate([source[key] for key in keys])
+    found: list[Clip] = [source[(0, index)] for index in range(min(clips, len(source)))]
+    alike = [each for each in found if each.frames.shape == found[0].frames.shape]
+    clip: Clip = collate(alike)
     seen, future = clip.split(context)
     predicted = model.eval().predict(seen.to(device), future.length, seed=0).frames[0].cpu()
     copied = CopyLast(CopyLastConfig()).predict(seen, future.length).frames[0]
     rows: dict[str, Tensor] = {}
-    for number in range(len(keys)):
+    for number in range(len(alike)):
         rows[f"{number + 1}: truth"] = _visible(future.frames[number])
         rows[f"{number + 1}: prediction"] = _visible(predicted[number])
         rows[f"{number + 1}: copy-last"] = _visible(copied[number])

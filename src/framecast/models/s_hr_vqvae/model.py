@@ -59,6 +59,8 @@ class SHRVQVAEConfig(ModelConfig):
                 f"pixels of {self.channels} channels are {self.channels} wide, not {self.width}; "
                 "set width to the channels"
             )
+        if self.pixels and self.autoencoder != AutoencoderConfig():
+            raise ConfigError("pixels need no autoencoder; leave its sizes as they are")
 
     @property
     def stride(self) -> int:
@@ -186,8 +188,8 @@ class SHRVQVAE(Codec):
 
     def code_log_probs(self, context: Clip, future: Clip) -> tuple[Float[Tensor, "b _"], ...]:
         """Log-likelihood of each code of a future, layer by layer, in nats."""
-        frames = self.adapted(torch.cat([context.frames, future.frames], 1))
-        codes = self.code_log_prob(self.indices(frames), context.length)
+        indices = self.indices(self._together(context, future))
+        codes = self.code_log_prob(indices, context.length)
         return tuple(layer.flatten(1) for layer in codes.unbind(2))
 
     def code_log_prob(

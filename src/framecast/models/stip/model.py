@@ -112,6 +112,7 @@ class STIP(Model):
         """
         if len(clip.frames) != 1:
             raise FramecastError("inspect takes one clip, 1 t c h w")
+        self._check_frames(clip.frames)
         with torch.no_grad(), evaluating(self):
             encoded, gates = self._look(self.adapted(clip.frames))
         maps = {"spatial features S_E": encoded.spatial[-1]}

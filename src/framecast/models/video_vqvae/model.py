@@ -245,8 +245,8 @@ class VideoVQVAE(Codec):
                 f"this video-vqvae predicts {together} frames together and finds those likely or "
                 f"not, got {future.length}; give {together}"
             )
-        frames = torch.cat([context.frames[:, -self.config.context :], future.frames], 1)
-        top, bottom = self.tokenize_block(self.adapted(frames))
+        last = context.pick(slice(-self.config.context, None))
+        top, bottom = self.tokenize_block(self._together(last, future))
         first = 2 * self.config.slices[0]
         slices = [
             self.bottom_log_probs(top, bottom, number) for number in range(first, bottom.shape[1])

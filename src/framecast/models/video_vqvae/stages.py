@@ -15,9 +15,9 @@ from framecast.data.coded import CodedClips
 from framecast.errors import ConfigError
 from framecast.layers.quantise import vector_loss
 from framecast.layers.upkeep import Upkeep
-from framecast.model import digest_of, evaluating
+from framecast.model import ModelConfig, digest_of, evaluating
 from framecast.models.video_vqvae.autoencoder import Volume
-from framecast.models.video_vqvae.model import VideoVQVAE
+from framecast.models.video_vqvae.model import VideoVQVAE, VideoVQVAEConfig
 from framecast.stage import OptimizerConfig, Reducer, Stage, StageConfig
 from framecast.tokens import Codes
 
@@ -157,21 +157,31 @@ class BlockCoder:
         return f"{weights} after {config.context} frames alone"
 
 
+@dataclass(frozen=True)
+class PriorTraining(StageConfig):
+    """What the trainings of both priors have in common."""
+
+    def check(self, model: ModelConfig, context: int, horizon: int) -> None:
+        """See that clips are of the frames that the priors are for."""
+        assert isinstance(model, VideoVQVAEConfig)
+        for name, given, own in (
+            ("context", context, model.context),
+            ("horizon", horizon, model.future),
+        ):
+            if given != own:
+                field = {"context": "context", "horizon": "future"}[name]
+                raise ConfigError(
+                    f"the priors of this video-vqvae are for a {name} of {own} frames, not "
+                    f"{given}; set --model.{field} {given}, too"
+                )
+
+
 class PriorStage(Stage):
     """A prior learns the codes of future frames; all else stays as it is."""
 
     def __init__(self, config: StageConfig, model: VideoVQVAE, context: int) -> None:
-        """Check the context.
-
-        Raises:
-            ConfigError: if it is not the model's.
-        """
+        """Nothing is encoded yet."""
         super().__init__(config, model, context)
-        if context != model.config.context:
-            raise ConfigError(
-                f"the priors of this video-vqvae are for {model.config.context} context frames, "
-                f"not {context}; set the same context for model and training"
-            )
         self.encodes = False  # while it learns
 
     def source(self, clips: Source) -> Source:
@@ -196,7 +206,7 @@ class PriorStage(Stage):
 
 
 @dataclass(frozen=True)
-class TopTraining(StageConfig):
+class TopTraining(PriorTraining):
     """How the prior of top tokens is trained."""
 
     type: ClassVar[str] = "video-vqvae/top"
@@ -231,7 +241,7 @@ class TopStage(PriorStage, of=VideoVQVAE, name="top"):
 
 
 @dataclass(frozen=True)
-class BottomTraining(StageConfig):
+class BottomTraining(PriorTraining):
     """How the prior of bottom tokens is trained."""
 
     type: ClassVar[str] = "video-vqvae/bottom"
