@@ -10,6 +10,7 @@ import pytest
 
 from framecast import atomic
 from framecast.atomic import NewFile, NewFolder
+from framecast.errors import FramecastError
 
 
 class StopError(Exception):
@@ -155,3 +156,9 @@ def test_text_is_utf8(tmp_path):
     """Whatever the machine's own encoding is."""
     atomic.write_text(tmp_path / "a", "ünï\n")
     assert (tmp_path / "a").read_bytes() == "ünï\n".encode()
+
+
+@pytest.mark.parametrize("target", [".", "", "..", "a/.."])
+def test_a_place_without_a_name_is_refused(kind, target):
+    with pytest.raises(FramecastError, match="has no name to write under"):
+        kind(Path(target))

@@ -78,6 +78,15 @@ def test_half_precision(model, tmp_path):
         assert torch.equal(tensor, model.state_dict()[name].half().float())
 
 
+def test_weights_that_half_precision_cannot_hold_are_refused(model, tmp_path):
+    """Rather than stored as infinite ones."""
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] = 1e5
+    with pytest.raises(FolderError, match="has values that half precision cannot hold"):
+        model.save(tmp_path / "half", half=True)
+    assert not (tmp_path / "half").exists()
+
+
 def test_saving_again_replaces(model, saved):
     """An older model folder is replaced whole; nothing is left beside it."""
     model.save(saved, card="# new\n")

@@ -152,6 +152,32 @@ def test_precision_changes_floating_point_only(tmp_path: Path, precision, expect
     assert [back[name].dtype for name in "abc"] == expected
 
 
+def test_values_that_a_precision_cannot_hold_are_refused(tmp_path: Path) -> None:
+    """Named, and nothing is written; what was infinite before may stay so."""
+    state = {"fine": torch.tensor([float("inf")]), "running_var": torch.tensor([1e6, 1.0])}
+    sha256 = saved(tmp_path / "a.pth", state)
+    target = tmp_path / "a.safetensors"
+    with pytest.raises(FramecastError, match="running_var has values that float16 cannot hold"):
+        convert(tmp_path / "a.pth", target, sha256, precision="float16")
+    assert not target.exists()
+    convert(tmp_path / "a.pth", target, sha256, precision="float32")
+    assert torch.equal(read(target)["running_var"], state["running_var"])
+
+
+@pytest.mark.filterwarnings("ignore")  # sparse layouts are in beta, quantised ones on their way out
+def test_tensors_of_other_kinds(tmp_path: Path) -> None:
+    """Compressed sparse ones are filled up; those without plain values are refused by name."""
+    sparse = torch.eye(3).to_sparse_csr()
+    quantised = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    sha256 = saved(tmp_path / "a.pth", {"sparse": sparse})
+    back = read(convert(tmp_path / "a.pth", tmp_path / "a.safetensors", sha256).path)
+    assert torch.equal(back["sparse"], torch.eye(3))
+    for name, tensor in (("meta", torch.ones(2, device="meta")), ("quantised", quantised)):
+        sha256 = saved(tmp_path / "b.pth", {f"{name}.weight": tensor})
+        with pytest.raises(FramecastError, match=rf"{name}\.weight is .*no safetensors file"):
+            convert(tmp_path / "b.pth", tmp_path / "b.safetensors", sha256)
+
+
 def test_a_failed_conversion_leaves_the_old_target(tmp_path: Path) -> None:
     sha256 = saved(tmp_path / "a.pth", {"weight": torch.ones(2)})
     target = tmp_path / "a.safetensors"

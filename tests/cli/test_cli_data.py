@@ -40,6 +40,18 @@ class TestShow:
         pictures = {name: Path(f"{name}.png").read_bytes() for name in "abc"}
         assert len(set(pictures.values())) == 3
 
+    def test_clips_of_one_video_have_a_row_each(self, cli, frame_folder) -> None:
+        for name in ("v/a", "v/b"):
+            frame_folder(name, 40)
+        show = ("data", "show", "video-folder", "--data.root", "v", "--data.splits", 1, 0, 0)
+        rows = {}
+        for count in (2, 5):
+            options = ("--data.size", 16, 16, "--frames", 4, "--clips", count, "--json")
+            assert len(set(cli(*show, *options, "-o", "p.png").json["shown"])) == count
+            with Image.open("p.png") as picture:
+                rows[count] = picture.height
+        assert rows[5] > 1.5 * rows[2]
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

@@ -168,6 +168,7 @@ def test_videos_of_several_sizes_are_told_to_get_one(cli, frame_folder, workers:
     [
         (("convlst/tiny",), "did you mean 'convlstm/tiny'"),
         (("convlstm/tiny", "--data", "kht"), "did you mean 'kth'"),
+        (("convlstm/tiny", "--data"), "--data lacks its value"),
         (("--resume",), "name a preset"),
         (("--resume", "gone"), "gone holds no run to resume"),
         (("convlstm/tiny", "--init", "gone", "--no-progress"), "no model 'gone'"),

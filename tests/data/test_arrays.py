@@ -583,6 +583,7 @@ def test_tiff_with_pages_of_several_sizes_is_told(tmp_path):
         ({"scale": 0.01}, "need a range"),
         ({"scale": 0.0, "range": (0.0, 1.0)}, "scale is not zero"),
         ({"log_knee": 0.0}, "log_knee"),
+        ({"range": (0.0, 10.0), "fill": -5.0}, "fill lies in the range"),
         ({"size": (0, 4)}, "size"),
         ({"channels": 0}, "channels"),
         ({"stride": 0}, "stride"),

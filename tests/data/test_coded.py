@@ -1,10 +1,13 @@
 """Codes of a fixed dataset: what is kept is what the codec gives, and nothing stale is used."""
 
+import multiprocessing
+import shutil
+
 import pytest
 import torch
 
 from framecast.clip import collate
-from framecast.data.coded import CodedClips
+from framecast.data.coded import CodedClips, kept_for_now
 from framecast.data.moving_digits import MovingDigits
 from framecast.errors import DataError
 from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
@@ -104,3 +107,53 @@ def test_the_place_can_be_chosen(codec, clips, tmp_path, monkeypatch):
     """By an environment variable."""
     monkeypatch.setenv("FRAMECAST_CACHE", str(tmp_path / "here"))
     assert CodedClips(clips, codec).folder.is_relative_to(tmp_path / "here")
+
+
+def test_trials_leave_no_codes(codec, clips, tmp_path, monkeypatch):
+    """They are kept as long as the block."""
+    monkeypatch.setenv("FRAMECAST_CACHE", str(tmp_path))
+    with kept_for_now():
+        coded = CodedClips(clips, codec)
+        assert len(coded[(0, 3)].levels) == 2
+    assert not coded.folder.exists()
+    assert not any(tmp_path.iterdir())
+    assert CodedClips(clips, codec).folder.is_relative_to(tmp_path)
+
+
+def test_codes_that_vanish_are_one_line(codec, clips, tmp_path):
+    coded = CodedClips(clips, codec, tmp_path)
+    shutil.rmtree(coded.folder)
+    with pytest.raises(DataError, match="cannot be read any more"):
+        coded[(0, 3)]
+
+
+def test_processes_that_need_the_same_codes_wait_for_each_other(codec, clips, tmp_path):
+    """Each shard is encoded once, by whoever comes first."""
+    calls = []
+
+    class Counting:
+        device = codec.device
+
+        def encode(self, clip):
+            calls.append(len(clip.frames))
+            return codec.encode(clip)
+
+        def fingerprint(self):
+            return "same"
+
+    first = CodedClips(clips, Counting(), tmp_path)
+    shutil.rmtree(first.folder / "00001")
+    calls.clear()
+    waiting = multiprocessing.get_context("fork").Process(
+        target=CodedClips, args=(clips, Counting(), tmp_path)
+    )
+    with first._alone():
+        waiting.start()
+        waiting.join(2)
+        assert waiting.is_alive()
+        assert not (first.folder / "00001").exists()
+    waiting.join(60)
+    assert waiting.exitcode == 0
+    assert (first.folder / "00001").exists()
+    CodedClips(clips, Counting(), tmp_path)
+    assert not calls

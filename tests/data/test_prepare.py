@@ -111,6 +111,7 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(originals, tmp_path
         prepare(config, target, stop_after(3))
     with pytest.raises(DataError, match="was interrupted; give the same command again"):
         VideoFolder(root=target, size=(8, 8), splits=ALL_TRAIN).source("train", 3, 0)
+    assert verify(target) == {str(target): "its preparation was interrupted"}
     finished = {path: path.stat().st_mtime_ns for path in target.rglob("*.npy")}
     assert len(finished) == 2
     seen = []
@@ -202,6 +203,14 @@ def test_a_damaged_index_is_one_line(originals, tmp_path, change, message):
     with pytest.raises(DataError, match=message) as caught:
         VideoFolder(root=target, size=(8, 8)).source("train", 3, 0)
     assert "\n" not in str(caught.value)
+
+
+def test_another_index_makes_no_prepared_folder(originals):
+    """Folders of videos may have an index.json of their own."""
+    before = VideoFolder(root=originals, size=(8, 8), splits=ALL_TRAIN).source("train", 3, 0)
+    (originals / "index.json").write_text('{"title": "mine"}')
+    after = VideoFolder(root=originals, size=(8, 8), splits=ALL_TRAIN).source("train", 3, 0)
+    same_clips(before, after)
 
 
 def test_an_array_with_fewer_frames_than_listed_is_an_error(tmp_path):

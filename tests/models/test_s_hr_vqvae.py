@@ -518,6 +518,12 @@ def test_refusals():
         DrawOptions(temperature=0.0)
     with pytest.raises(ConfigError, match="top_k is at least 1"):
         DrawOptions(top_k=0)
+    with pytest.raises(ConfigError, match="pixels need no autoencoder"):
+        SHRVQVAEConfig(pixels=True, width=1, autoencoder=AutoencoderConfig(hidden=8))
+    with pytest.raises(FramecastError, match="expects 1 channels, got 2"):
+        tiny().log_prob(*clips(channels=2).split(3))
+    with pytest.raises(FramecastError, match="context and future are of one size"):
+        tiny().log_prob(clips(length=3), clips(length=2, size=8))
     with pytest.raises(ConfigError, match="window"):
         PriorTraining(window=(0, 3))
     codes = tiny(layers=1).encode(clips())

@@ -134,9 +134,14 @@ def test_what_is_gone_on_from_has_gradients() -> None:
     assert not torch.allclose(whole, second(model.block(seen).detach()))
 
 
-def test_a_context_that_is_too_short_is_refused() -> None:
+def test_lengths_that_do_not_fit_a_block_are_refused() -> None:
+    """A longer context and a longer horizon than a block's do."""
+    training = TrainingConfig()
+    training.check(SMALL, 4, 5)
     with pytest.raises(ConfigError, match="predicts from 3 frames, and the experiment's context"):
-        stage(build(), context=2)
+        training.check(SMALL, 2, 3)
+    with pytest.raises(ConfigError, match=r"leaves the others untrained; set --model\.future 2"):
+        training.check(SMALL, 3, 2)
 
 
 def test_running_statistics_move_after_a_step() -> None:

@@ -146,6 +146,8 @@ def test_what_is_shown_of_other_networks():
     assert low == 1 < high
     with pytest.raises(FramecastError, match="inspect takes one clip"):
         model.inspect(Clip(frames(model)))
+    with pytest.raises(FramecastError, match="channels, got 2"):
+        model.inspect(Clip(torch.rand(1, 3, 2, 8, 16).double()))
 
 
 def test_the_size_is_the_published_one_by_part():

@@ -49,6 +49,8 @@ def test_bits_of_the_papers_clips() -> None:
     assert round(100 * bits / raw, 3) == 1.318
     assert model.bits((16, 3, 249, 255)) == bits  # padded to 256×256
     assert model.bits((4, 3, 256, 256)) == bits / 4
+    with pytest.raises(FramecastError, match="codes 4 frames at a time, got 6"):
+        model.bits((6, 3, 256, 256))
 
 
 @pytest.mark.parametrize("stride", [2, 4, 6])

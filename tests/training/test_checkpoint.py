@@ -6,6 +6,7 @@ import pytest
 import torch
 from dummy_runs import OPTIONS, chain, metrics, plain, traces
 
+from framecast.errors import TrainingError
 from framecast.training import checkpoint, train
 from framecast.training.checkpoint import Checkpoint, Kept
 
@@ -51,6 +52,19 @@ def test_a_torn_checkpoint_is_skipped(tmp_path: Path, file: str) -> None:
     with pytest.warns(UserWarning, match=f"skipped a damaged checkpoint: .*{file}"):
         train(chain(), tmp_path, resume=True, options=OPTIONS)
     assert traces(tmp_path) == whole
+
+
+def test_where_no_checkpoint_can_be_read_all_stay(tmp_path: Path) -> None:
+    """A later version wrote them, or the disk failed: nothing is begun anew over them."""
+    train(chain(), tmp_path, options=OPTIONS)
+    for manifest in (tmp_path / "checkpoints").glob("*/manifest.json"):
+        text = manifest.read_text().replace('"format_version": 1', '"format_version": 2')
+        manifest.write_text(text)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(TrainingError, match=r"no checkpoint in .* can be read .* left as they are"):
+        train(chain(), tmp_path, resume=True, options=OPTIONS)
+    for path in (path for path in before if path.name != "experiment.json"):
+        assert path.read_bytes() == before[path]
 
 
 def test_other_folders_beside_checkpoints_are_left_alone(tmp_path: Path) -> None:

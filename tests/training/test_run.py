@@ -29,6 +29,7 @@ from dummy_runs import (
 
 import framecast
 from contract.dummy import Dots, DummyConfig, PlainConfig
+from framecast.clip import Clip, Key, Source
 from framecast.config import to_json
 from framecast.errors import ConfigError, DataError, TrainingError
 from framecast.experiment import Experiment
@@ -386,6 +387,14 @@ def test_training_starts_from_another_model(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"its model\.codes is 8, the experiment's is 9"):
         train(other, tmp_path / "third", init=first, options=OPTIONS)
     assert not (tmp_path / "third").exists()
+    before = traces(tmp_path / "second")
+    train(each, tmp_path / "second", init=first, resume=True, options=OPTIONS)
+    with pytest.raises(TrainingError, match=r"began from .*first.*, not from .*second"):
+        train(each, tmp_path / "second", init=tmp_path / "second", resume=True, options=OPTIONS)
+    assert traces(tmp_path / "second") == before
+    train(each, tmp_path / "new", options=OPTIONS)
+    with pytest.raises(TrainingError, match="began from new weights, not from"):
+        train(each, tmp_path / "new", init=first, resume=True, options=OPTIONS)
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_model(
@@ -401,12 +410,49 @@ def test_a_run_killed_before_its_first_checkpoint_starts_from_the_same_model(
     assert traces(tmp_path / "killed") == traces(tmp_path / "whole")
 
 
+def test_what_changes_no_weights_may_change(tmp_path: Path, after_step: At) -> None:
+    """Pictures, rows and checkpoints come as often as is asked for now."""
+    train(plain(), tmp_path / "whole", options=OPTIONS)
+    after_step(2, send(signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train(plain(), tmp_path / "other", options=OPTIONS)
+    changed = plain(sample_every=1)
+    with pytest.warns(UserWarning, match=r"plain\.sample_every changes from"):
+        train(changed, tmp_path / "other", resume=True, options=OPTIONS)
+    one, other = (weights(tmp_path / name / "model") for name in ("whole", "other"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert (tmp_path / "other" / "samples" / "plain" / "000000003.png").exists()
+
+
+class Vanishing(Source):
+    """Clips whose disk fails."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, key: Key) -> Clip:
+        raise FileNotFoundError(2, "No such file", "gone.npy")
+
+    def fingerprint(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_clips_that_cannot_be_read_any_more_are_one_line(workers: int) -> None:
+    with pytest.raises(DataError, match=r"^cannot read on \(.*gone\.npy") as caught:
+        list(batches.validation_batches(Vanishing(), 4, 2, workers, 0, 1))
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_checkpoints_at_the_beginning_and_the_end_alone(tmp_path: Path) -> None:
     train(plain(checkpoint_every=0), tmp_path, options=OPTIONS)
     found = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert found == ["00-000000000", "00-000000004"]
     with pytest.raises(ConfigError, match="0 or more"):
         plain(checkpoint_every=-1)
+    for clips in (0, -5):
+        with pytest.raises(ConfigError, match="validation_clips is at least 1"):
+            plain(validation_clips=clips)
 
 
 def test_a_run_that_never_began_leaves_its_folder_free(tmp_path: Path) -> None:

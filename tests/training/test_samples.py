@@ -61,6 +61,28 @@ def test_frames_of_two_channels_are_shown_by_their_first() -> None:
     assert one.tobytes() == other.tobytes()
 
 
+def test_clips_of_other_sizes_are_left_out() -> None:
+    """Videos of several sizes are trained on one at a time, and have no picture together."""
+
+    class Sizes(Source):
+        def __init__(self, *sizes: int) -> None:
+            self.sizes = sizes
+
+        def __len__(self) -> int:
+            return len(self.sizes)
+
+        def __getitem__(self, key: Key) -> Clip:
+            size = self.sizes[key[1]]
+            return Clip(torch.linspace(0, 1, size).expand(5, 1, size, -1))
+
+        def fingerprint(self) -> str:
+            return ""
+
+    model = CopyLast(CopyLastConfig())
+    mixed, alone = (picture(model, Sizes(*each), 3, 3, CPU, "it") for each in ((4, 6, 4), (4, 4)))
+    assert mixed.tobytes() == alone.tobytes()
+
+
 def test_later_stages_show_frames_though_they_train_on_codes(tmp_path: Path) -> None:
     each = chain()
     stages = {name: replace(stage, sample_every=5) for name, stage in each.stages.items()}
