@@ -518,8 +518,6 @@ def test_refusals():
         DrawOptions(temperature=0.0)
     with pytest.raises(ConfigError, match="top_k is at least 1"):
         DrawOptions(top_k=0)
-    with pytest.raises(ConfigError, match="pixels need no autoencoder"):
-        SHRVQVAEConfig(pixels=True, width=1, autoencoder=AutoencoderConfig(hidden=8))
     with pytest.raises(FramecastError, match="expects 1 channels, got 2"):
         tiny().log_prob(*clips(channels=2).split(3))
     with pytest.raises(FramecastError, match="context and future are of one size"):

@@ -46,7 +46,7 @@ class SHRVQVAEConfig(ModelConfig):
     """Quantise and predict the pixels themselves, without encoder and decoder: the ST-PixelCNN
     alone, which the paper compares with (§7.3). A pixel has as many numbers as channels."""
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
-    """Sizes of encoder and decoder."""
+    """Sizes of encoder and decoder, where there are any."""
     prior: PriorConfig = field(default_factory=PriorConfig)
     """Sizes of the ST-PixelCNN."""
 
@@ -59,8 +59,6 @@ class SHRVQVAEConfig(ModelConfig):
                 f"pixels of {self.channels} channels are {self.channels} wide, not {self.width}; "
                 "set width to the channels"
             )
-        if self.pixels and self.autoencoder != AutoencoderConfig():
-            raise ConfigError("pixels need no autoencoder; leave its sizes as they are")
 
     @property
     def stride(self) -> int:
