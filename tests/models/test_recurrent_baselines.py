@@ -50,7 +50,7 @@ CASES = {
     **{f"{n}, residual": dataclasses.replace(c, **OTHER) for n, c in PLAIN.items()},
     "e3d-lstm, published": E3DLSTMConfig(**TINY, **PUBLISHED),
     "e3d-lstm, three frames, two recalled": E3DLSTMConfig(**TINY, window=3, depth=3, history=2),
-    "e3d-lstm, one frame, all recalled": E3DLSTMConfig(**TINY, window=1, history=None),
+    "e3d-lstm, one frame, all recalled": E3DLSTMConfig(**TINY, window=1, depth=1, history=None),
 }
 every_model = pytest.mark.parametrize("name", PLAIN)
 
@@ -309,6 +309,8 @@ def test_presets_for_a_processor_are_small(name):
         (lambda: PredRNNConfig(norm="layer", size=(64, 66)), "cannot be cut into patches of 4"),
         (lambda: E3DLSTMConfig(window=0), "window is at least 1"),
         (lambda: E3DLSTMConfig(depth=0), "depth is at least 1"),
+        (lambda: E3DLSTMConfig(window=2, depth=4), "depth is at most 3"),
+        (lambda: E3DLSTMConfig(window=1), "depth is at most 1"),
         (lambda: E3DLSTMConfig(history=0).build(), "one memory at least is recalled"),
         (
             lambda: ConvLSTMTraining(context_forcing=constant(0.5)).build(

@@ -263,9 +263,14 @@ def test_codes_of_fixed_clips_are_kept(tmp_path, monkeypatch) -> None:
     assert top.source(fresh) is fresh
 
 
-def test_another_context_than_the_models_is_refused() -> None:
-    with pytest.raises(ConfigError, match="4 context frames, not 8"):
-        TopStage(TopTraining(), model_of(), 8)
+def test_other_lengths_than_the_models_are_refused() -> None:
+    config = model_of().config
+    for training in (TopTraining(), BottomTraining()):
+        training.check(config, config.context, config.future)
+        with pytest.raises(ConfigError, match="a context of 4 frames, not 8"):
+            training.check(config, 8, config.future)
+        with pytest.raises(ConfigError, match="a horizon of 4 frames, not 8"):
+            training.check(config, config.context, 8)
     with pytest.raises(ConfigError, match="slices"):
         BottomTraining(slices=0)
 
