@@ -22,6 +22,7 @@ ERRORS = {
     "convlstm/moving-mnist-small": 0.5,
     "haf-svg/moving-mnist-small": 0.5,
     "s-hr-vqvae/moving-mnist": 0.75,
+    "v3d-convlstm/moving-mnist-small": 0.5,
     "video-vqvae/moving-mnist-small": 0.85,
 }
 """The most squared error that a model of moving digits may have, in parts of copy-last's."""
