@@ -1,7 +1,9 @@
 """Codes of a fixed dataset: what is kept is what the codec gives, and nothing stale is used."""
 
-import multiprocessing
 import shutil
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
@@ -127,33 +129,32 @@ def test_codes_that_vanish_are_one_line(codec, clips, tmp_path):
         coded[(0, 3)]
 
 
+HOLDING = """
+import fcntl, sys
+with open(sys.argv[1], "w") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_processes_that_need_the_same_codes_wait_for_each_other(codec, clips, tmp_path):
-    """Each shard is encoded once, by whoever comes first."""
-    calls = []
+    """While another one encodes, nothing is encoded here."""
+    folder = CodedClips(clips, codec, tmp_path).folder
+    shutil.rmtree(folder / "00001")
+    command = [sys.executable, "-c", HOLDING, str(folder / ".lock")]
+    released = threading.Event()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
 
-    class Counting:
-        device = codec.device
+        def release() -> None:
+            assert not (folder / "00001").exists()
+            released.set()
+            assert other.stdin is not None
+            other.stdin.close()
 
-        def encode(self, clip):
-            calls.append(len(clip.frames))
-            return codec.encode(clip)
-
-        def fingerprint(self):
-            return "same"
-
-    first = CodedClips(clips, Counting(), tmp_path)
-    shutil.rmtree(first.folder / "00001")
-    calls.clear()
-    waiting = multiprocessing.get_context("fork").Process(
-        target=CodedClips, args=(clips, Counting(), tmp_path)
-    )
-    with first._alone():
-        waiting.start()
-        waiting.join(2)
-        assert waiting.is_alive()
-        assert not (first.folder / "00001").exists()
-    waiting.join(60)
-    assert waiting.exitcode == 0
-    assert (first.folder / "00001").exists()
-    CodedClips(clips, Counting(), tmp_path)
-    assert not calls
+        threading.Timer(0.5, release).start()
+        CodedClips(clips, codec, tmp_path)
+        assert released.is_set()
+    assert (folder / "00001").exists()
