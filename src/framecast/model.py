@@ -21,6 +21,7 @@ from framecast.config import Config, Json, from_json, to_json
 from framecast.errors import FolderError, FramecastError
 from framecast.noise import Noise
 from framecast.pictures import Panel
+from framecast.weights import fits
 
 
 @dataclass(frozen=True)
@@ -284,6 +285,12 @@ class Model(nn.Module, ABC):
                 f"got {clip.length}"
             )
 
+    def _check_inspected(self, clip: Clip) -> None:
+        """See that there is one clip, of frames that the model takes."""
+        if len(clip.frames) != 1:
+            raise FramecastError("inspect takes one clip, 1 t c h w")
+        self._check_frames(clip.frames)
+
     def _check_frames(self, frames: Tensor) -> None:
         spec, name = self.expects, self.config.type
         if frames.ndim != 5:
@@ -346,9 +353,9 @@ class Model(nn.Module, ABC):
         """
         tensors = self.state_dict()
         if half:
-            large = [k for k, v in tensors.items() if _overflows(v)]
-            if large:
-                raise FolderError(f"{large[0]} has values that half precision cannot hold")
+            for key, value in tensors.items():
+                if value.is_floating_point() and not fits(value, torch.half):
+                    raise FolderError(f"{key} has values that half precision cannot hold")
             tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
         name, fields = self.config.type, to_json(self.config)
         fields.pop("type")
@@ -386,12 +393,6 @@ def digest_of(config: Config, module: nn.Module) -> str:
         found.update(f"{name}:{plain.dtype}:{tuple(plain.shape)}".encode())
         found.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
-
-
-def _overflows(tensor: Tensor) -> bool:
-    """Whether half precision cannot hold a finite value of a tensor."""
-    most = torch.finfo(torch.half).max
-    return tensor.is_floating_point() and bool((tensor.isfinite() & (tensor.abs() > most)).any())
 
 
 @contextmanager

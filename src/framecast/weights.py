@@ -200,6 +200,11 @@ def _leaves(content: object, prefix: str) -> Iterator[tuple[str, object]]:
         yield from _leaves(value, f"{prefix}{key}.")
 
 
+def fits(tensor: Tensor, precision: torch.dtype) -> bool:
+    """Whether all finite values of a tensor stay finite in another floating-point type."""
+    return bool((tensor.to(precision).isfinite() == tensor.isfinite()).all())
+
+
 def _prepared(name: str, tensor: Tensor, precision: Precision) -> Tensor:
     if tensor.is_meta or tensor.is_quantized:
         kind = "quantised" if tensor.is_quantized else "without values"
@@ -207,12 +212,12 @@ def _prepared(name: str, tensor: Tensor, precision: Precision) -> Tensor:
     dense = tensor.detach()
     dense = dense if dense.layout is torch.strided else dense.to_dense()
     if precision != "keep" and dense.is_floating_point():
-        lowered = dense.to(getattr(torch, precision))
-        if not bool((lowered.isfinite() == dense.isfinite()).all()):
+        wanted = getattr(torch, precision)
+        if not fits(dense, wanted):
             raise FramecastError(
                 f"{name} has values that {precision} cannot hold; keep the precision"
             )
-        dense = lowered
+        dense = dense.to(wanted)
     # safetensors refuses tensors that share memory, as tied weights do
     return dense.clone(memory_format=torch.contiguous_format)
 

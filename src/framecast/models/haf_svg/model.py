@@ -344,9 +344,7 @@ class HAFSVG(Model):
             The last frame, the next one, and the attention of its most changed place, per aligned
             map; predictions without each group (Fig 8); traversals of each group's numbers.
         """
-        if len(clip.frames) != 1:
-            raise FramecastError("inspect takes one clip, 1 t c h w")
-        self._check_frames(clip.frames)
+        self._check_inspected(clip)
         context, latent = Clip(self.coloured(clip.frames)), self.config.latent
 
         def predict(samples: int | None, zeroed: tuple[int, ...]) -> Tensor:

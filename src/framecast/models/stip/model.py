@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from framecast.clip import Clip
-from framecast.errors import FramecastError
 from framecast.layers.recompute import recompute
 from framecast.layers.recurrent.stgru import Gates
 from framecast.model import FrameSpec, Model, Options, Step, evaluating, pad_to_multiple
@@ -110,9 +109,7 @@ class STIP(Model):
         Gates are those of the first unit whose both inputs are states: the second, where there is
         one, as in the authors' program.
         """
-        if len(clip.frames) != 1:
-            raise FramecastError("inspect takes one clip, 1 t c h w")
-        self._check_frames(clip.frames)
+        self._check_inspected(clip)
         with torch.no_grad(), evaluating(self):
             encoded, gates = self._look(self.adapted(clip.frames))
         maps = {"spatial features S_E": encoded.spatial[-1]}

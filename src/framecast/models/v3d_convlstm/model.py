@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framecast.clip import Clip
-from framecast.errors import ConfigError, FramecastError
+from framecast.errors import ConfigError
 from framecast.layers.recurrent.convlstm import ConvLSTMState, ConvLSTMUnit
 from framecast.layers.resnet3d import Decoder3d, ResNet3d
 from framecast.layers.typed import Layers
@@ -310,8 +310,7 @@ class V3DConvLSTM(Model):
         its cells covers the pixels that it was made for. Without z_t the next frame is what h_t
         alone says; the spread is a standard deviation over samples.
         """
-        if len(clip.frames) != 1:
-            raise FramecastError("inspect takes one clip, 1 t c h w")
+        self._check_inspected(clip)
         self._check(clip, 1, None, Options())
         with torch.no_grad(), evaluating(self):
             shown = self._look(clip.frames)

@@ -164,12 +164,12 @@ class PriorTraining(StageConfig):
     def check(self, model: ModelConfig, context: int, horizon: int) -> None:
         """See that clips are of the frames that the priors are for."""
         assert isinstance(model, VideoVQVAEConfig)
-        for name, given, own in (
-            ("context", context, model.context),
-            ("horizon", horizon, model.future),
-        ):
+        lengths = (
+            ("context", context, "context", model.context),
+            ("horizon", horizon, "future", model.future),
+        )
+        for name, given, field, own in lengths:
             if given != own:
-                field = {"context": "context", "horizon": "future"}[name]
                 raise ConfigError(
                     f"the priors of this video-vqvae are for a {name} of {own} frames, not "
                     f"{given}; set --model.{field} {given}, too"
