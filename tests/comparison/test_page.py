@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -160,7 +161,17 @@ def test_results_without_films_are_named(tmp_path: Path) -> None:
     write(tmp_path / "a", filmed=1)
     write(tmp_path / "b", kind="stip")
     whole = made(tmp_path / "a", tmp_path / "b")
-    assert "Without frames, as older evaluations kept none: stip." in whole
+    assert "Without frames, as their folders hold none: stip." in whole
+
+
+def test_figures_compare_without_the_folder_of_films(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a", filmed=1), write(tmp_path / "b", kind="stip", filmed=1)
+    before = made(a, b)
+    shutil.rmtree(a / "films")
+    after = made(a, b)
+    assert "Without frames, as their folders hold none: convlstm." in after
+    cells = re.compile(r"<td.*?</td>", re.DOTALL)
+    assert cells.findall(after) == cells.findall(before) != []
 
 
 def test_damaged_films_are_one_line(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +46,7 @@ def load(places: Sequence[tuple[str | None, Path]]) -> list[Entry]:
         FolderError: if a folder holds no result, or two cannot be told apart: the same model under
             the same protocol twice, or different ones under one name.
     """
-    found = [
-        (name, path if path.is_dir() else path.parent, result)
-        for name, path in places
-        for result in [results_folder.read(path)]
-    ]
+    found = [(name, *_read(path)) for name, path in places]
     _refuse_repeated([(folder, result) for _, folder, result in found])
     labels = _labels(found)
     entries = [
@@ -72,6 +68,14 @@ def place(text: str) -> tuple[str | None, Path]:
 def comparable(result: Result) -> tuple[str, str, int]:
     """Results with equal values were scored alike on the same sequences."""
     return result.protocol_hash, result.data.fingerprint, result.data.sequences
+
+
+def _read(path: Path) -> tuple[Path, Result]:
+    """The folder and its result; a copy of the figures without the folder of films has none."""
+    result = results_folder.read(path)
+    folder = path if path.is_dir() else path.parent
+    filmed = (folder / results_folder.FILMS).is_dir()
+    return folder, result if filmed else replace(result, films=[])
 
 
 def _identity(result: Result) -> str:

@@ -304,9 +304,7 @@ def _frames(section: Section, colours: Mapping[str, str]) -> Element | None:
     shown = strips(order)
     if not shown and len(missing) < len(entries):
         return None
-    said = (
-        f"Without frames, as older evaluations kept none: {', '.join(missing)}." if missing else ""
-    )
+    said = f"Without frames, as their folders hold none: {', '.join(missing)}." if missing else ""
     return tag(
         "div",
         tag("h3", "What it looks like"),
