@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from framecast import registry
+from framecast.errors import FolderError
 from framecast.registry import shipped
 
 
@@ -21,6 +22,19 @@ def models() -> dict[str, str]:
     """
     types = _described("models")
     return {name: _heading(path) for name, path in shipped().items()} | types
+
+
+def checked(name: str) -> str:
+    """A name that may stand for a model: one of `models`, or a path.
+
+    Raises:
+        FolderError: if nothing is called so, with the nearest names.
+    """
+    known = models()
+    if name not in known and not Path(name).exists():
+        near = registry.suggest(name, known)
+        raise FolderError(f"there is no model {name!r}, shipped or as a folder; {near}")
+    return name
 
 
 def presets() -> dict[str, str]:

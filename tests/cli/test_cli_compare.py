@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from framecast.cli.compare import place
+
 GLYPHS = ("--protocol", "glyphs/5-5", "--limit", 12, "--batch", 12)
 
 
@@ -68,11 +70,22 @@ def test_what_is_something_else_is_never_replaced(cli, results: list[Path]) -> N
     assert cli("compare", *results, "--blind", "--out", "vote.html").code == 0, "the same again"
 
 
+def test_a_folder_is_taken_as_it_is_whatever_its_name(tmp_path: Path) -> None:
+    a, b = tmp_path / "a=b", tmp_path / "large=a"
+    a.mkdir()
+    assert place(f"large={a}") == ("large", a)
+    b.mkdir()
+    assert place(str(b)) == (None, b)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((), "name folders that framecast evaluate left"),
-        (("nowhere",), "nowhere holds no results.json"),
+        (("nowhere",), "there is no folder nowhere; give one that framecast evaluate left"),
+        (("mine=nowhere",), "there is no folder nowhere;"),
+        (("=nowhere",), "there is no folder =nowhere;"),
+        ((".",), ". holds no results.json"),
         (("nowhere", "--out", "page.pdf"), "the page is an .html file, got page.pdf"),
     ],
 )

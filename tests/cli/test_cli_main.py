@@ -132,6 +132,32 @@ def test_lists_and_help_do_not_import_torch() -> None:
         assert found.removesuffix(" tyro") == f"{line} 0"
 
 
+def test_wrong_names_are_answered_without_torch(tmp_path: Path) -> None:
+    lines = [
+        ["compare", "nowhere"],
+        ["detect", "x.mp4", "--detector", "x.onnx", "--model", "nowhere"],
+        ["encode", "x.mp4", "--model", "nowhere", "-o", "x.fct"],
+        ["evaluate", "nowhere", "--protocol", "glyphs/5-5"],
+        ["evaluate", "copy-last", "--protocol", "nowhere"],
+        ["inspect", "nowhere", "x.mp4"],
+        ["models", "nowhere"],
+        ["predict", "x.mp4", "--model", "nowhere"],
+        ["train", "nowhere"],
+    ]
+    script = (
+        "import sys; from framecast.cli.main import main\n"
+        f"for line in {lines}:\n"
+        "    print(main(line), 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines() == ["2 False"] * len(lines)
+    said = done.stderr.splitlines()
+    assert len(said) == len(lines)
+    assert all("nowhere" in line for line in said), said
+
+
 def test_a_closed_pipe_is_quiet() -> None:
     reader = subprocess.Popen(["true"], stdin=subprocess.PIPE)
     reader.wait()

@@ -10,7 +10,7 @@ from written import METRICS, write
 from framecast.errors import FolderError
 from framecast.evaluation.comparison.grouping import groups
 from framecast.evaluation.comparison.lines import disagreeing, lines
-from framecast.evaluation.comparison.loading import load, place
+from framecast.evaluation.comparison.loading import load
 from framecast.evaluation.protocol import find, reconstructing
 from framecast.evaluation.result import Result
 
@@ -119,15 +119,6 @@ def test_one_name_for_two_models_is_refused(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a"), write(tmp_path / "b", fingerprint="b" * 64)
     with pytest.raises(FolderError, match="both called 'mine'; call one of them otherwise"):
         labels(("mine", a), ("mine", b))
-
-
-def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert place("results/a") == (None, Path("results/a"))
-    assert place("large=results/a=b") == ("large", Path("results/a=b"))
-    Path("large=x").mkdir()
-    assert place("large=x") == (None, Path("large=x"))
-    assert place("=x") == (None, Path("=x"))
 
 
 def test_what_is_no_result_is_one_line(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from framecast import folder
-from framecast.cli.loading import checked_name, load_model
+from framecast import folder, listing
+from framecast.cli.loading import load_model
 from framecast.codec import Codec
 from framecast.errors import FolderError, FramecastError
 from framecast.token_file import Chunk, Header, Origin, TokenFile
@@ -139,7 +139,7 @@ def _coded(codec: Codec, frames: Float[Tensor, "t c h w"]) -> Coded:
 
 
 def _weights(name: str) -> str:
-    path = folder.locate(checked_name(name))
+    path = folder.locate(listing.checked(name))
     return folder.verify(path)["files"][folder.WEIGHTS]["sha256"]
 
 

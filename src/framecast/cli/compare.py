@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from framecast.cli import terminal
 from framecast.cli.options import OUT, parse
-from framecast.errors import FramecastError
+from framecast.errors import FolderError, FramecastError
 
 if TYPE_CHECKING:
     from framecast.evaluation.comparison.grids import Grid
@@ -56,14 +56,29 @@ def run(argv: Sequence[str]) -> int:
     out = options.out or (BLIND if options.blind else PAGE)
     if out.suffix != ".html":
         raise FramecastError(f"the page is an .html file, got {out}; give --out NAME.html")
-    from framecast.evaluation.comparison.loading import load, place
+    places = [place(text) for text in options.results]
+    from framecast.evaluation.comparison.loading import load
 
-    entries = load([place(text) for text in options.results])
+    entries = load(places)
     if options.blind:
         _blind(entries, out, options)
     else:
         _report(entries, out, options)
     return 0
+
+
+def place(text: str) -> tuple[str | None, Path]:
+    """`FOLDER`, or `NAME=FOLDER`; a folder that exists is taken as it is, whatever its name.
+
+    Raises:
+        FolderError: if nothing is there.
+    """
+    name, equals, folder = text.partition("=")
+    named = equals and name.strip() and not Path(text).exists()
+    path = Path(folder if named else text)
+    if not path.exists():
+        raise FolderError(f"there is no folder {path}; give one that framecast evaluate left")
+    return name.strip() if named else None, path
 
 
 def _report(entries: "list[Entry]", out: Path, options: Compare) -> None:

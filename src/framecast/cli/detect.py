@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction
 
+from framecast import listing
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, Size, Start, parse, picture_path
 from framecast.errors import FramecastError, VideoError
@@ -82,12 +83,12 @@ def run(argv: Sequence[str]) -> int:
     options = parse(Detect, "detect", argv)
     _check(options)
     out = picture_path(options.out, options.video)
-    from framecast.cli.loading import checked_name, load_model
-    from framecast.evaluation.detection import Detector
-
     names = list(dict.fromkeys(options.model))
     for name in names:
-        checked_name(name)
+        listing.checked(name)
+    from framecast.cli.loading import load_model
+    from framecast.evaluation.detection import Detector
+
     layout = None if options.layout == "auto" else options.layout
     detector = Detector.load(options.detector, layout=layout, side=options.detector_size)
     models = {name: load_model(name, options.device) for name in names}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional
 
+from framecast import listing
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, Size, Start, parse
 from framecast.errors import FramecastError
@@ -82,10 +83,11 @@ class Outcome:
 def run(argv: Sequence[str]) -> int:
     """Encode one video."""
     options = parse(Encode, "encode", argv)
-    from framecast.cli.coding import load_codec, refuse_overwriting
-
+    listing.checked(options.model)
     if options.frames is not None and options.frames < 1:
         raise FramecastError(f"--frames is at least 1, got {options.frames}")
+    from framecast.cli.coding import load_codec, refuse_overwriting
+
     refuse_overwriting(options.video, options.out)
     if options.out.is_dir():
         raise FramecastError(f"{options.out} is a folder; give --out the name of a file")

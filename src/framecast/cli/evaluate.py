@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
-from framecast import registry
+from framecast import listing, registry
 from framecast.cli import terminal
 from framecast.cli.options import NESTED, OPTION, OUT, parse, taken
 from framecast.errors import FolderError, FramecastError
@@ -38,6 +38,8 @@ def run(argv: Sequence[str]) -> int:
     if taken(argv, "--protocol")[0] is None and {"-h", "--help"} & set(argv):
         print(HELP)
         return 0
+    if not argv[0].startswith("-"):
+        listing.checked(argv[0])
     settings, runs = read(argv)
     from framecast.cli.loading import load_model
     from framecast.config import to_json
@@ -130,6 +132,7 @@ def lines(result: "Result", out: Path) -> list[str | Table]:
 
 def _parse(model: str, name: str, argv: list[str]) -> tuple[Any, "Protocol"]:
     """The options, and the protocol as they change it."""
+    registry.target("protocols", name)
     from framecast.clip import DataConfig, Split
     from framecast.evaluation.protocol import (
         Assignment,

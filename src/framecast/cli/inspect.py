@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional
 
+from framecast import listing
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, Size, Start, parse, picture_path
 from framecast.errors import FramecastError
@@ -55,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
     options = parse(Inspect, "inspect", argv)
     if options.context is not None and options.context < 1:
         raise FramecastError(f"--context is at least 1, got {options.context}")
+    listing.checked(options.model)
     out = picture_path(options.out, options.video)
     from framecast import pictures
     from framecast.cli.loading import load_model

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from framecast import folder, listing, registry
 from framecast.config import from_json
 from framecast.errors import FolderError, FramecastError
 from framecast.model import Model, ModelConfig, Options, load
-from framecast.registry import suggest
 
 
 def load_model(name: str, device: str = "cpu") -> Model:
@@ -22,7 +20,7 @@ def load_model(name: str, device: str = "cpu") -> Model:
     """
     place = checked_device(device)
     if name not in registry.names("models"):
-        return load(checked_name(name), place)
+        return load(listing.checked(name), place)
     with torch.device("meta"):
         weightless = not any(True for _ in new_model(name).parameters())
     if weightless:
@@ -30,19 +28,6 @@ def load_model(name: str, device: str = "cpu") -> Model:
     shipped = [known for known in folder.shipped() if known.startswith(f"{name}/")]
     instead = " or ".join([*shipped, "a model folder"])
     raise FolderError(f"{name} is a type of model and has no weights; give {instead}")
-
-
-def checked_name(name: str) -> str:
-    """A name that may stand for a model.
-
-    Raises:
-        FolderError: if nothing is called so, with the nearest names.
-    """
-    known = listing.models()
-    if name not in known and not Path(name).exists():
-        near = suggest(name, known)
-        raise FolderError(f"there is no model {name!r}, shipped or as a folder; {near}")
-    return name
 
 
 def new_model(name: str) -> Model:

@@ -63,10 +63,11 @@ def _list(as_json: bool) -> None:
 
 
 def _describe(name: str, as_json: bool) -> None:
+    listing.checked(name)
     import torch
 
     from framecast import folder
-    from framecast.cli.loading import checked_name, new_model
+    from framecast.cli.loading import new_model
     from framecast.config import to_json
     from framecast.model import load
 
@@ -75,7 +76,7 @@ def _describe(name: str, as_json: bool) -> None:
         with torch.device("meta"):
             model = new_model(name)
     else:
-        model, path = load(checked_name(name)), folder.locate(name)
+        model, path = load(name), folder.locate(name)
         card = _text(path / folder.CARD)
     known = sizes.beside(model, others=name in registry.names("models"))
     document = {

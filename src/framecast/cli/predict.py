@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction
 
+from framecast import listing
 from framecast.cli import terminal
 from framecast.cli.options import DEFAULT_MODEL, MODEL, OPTION, OUT, Size, Start, parse
 from framecast.errors import FramecastError
@@ -78,6 +79,7 @@ class Report:
 def run(argv: Sequence[str]) -> int:
     """Predict each video; those that fail are listed at the end."""
     options = parse(Predict, "predict", argv)
+    listing.checked(options.model)
     from framecast.cli.footage import find_videos
     from framecast.cli.loading import load_model
 

@@ -57,14 +57,6 @@ def load(places: Sequence[tuple[str | None, Path]]) -> list[Entry]:
     return entries
 
 
-def place(text: str) -> tuple[str | None, Path]:
-    """`FOLDER`, or `NAME=FOLDER`; a folder that exists is taken as it is, whatever its name."""
-    name, equals, folder = text.partition("=")
-    if Path(text).exists() or not equals or not name.strip():
-        return None, Path(text)
-    return name.strip(), Path(folder)
-
-
 def comparable(result: Result) -> tuple[str, str, int]:
     """Results with equal values were scored alike on the same sequences."""
     return result.protocol_hash, result.data.fingerprint, result.data.sequences
