@@ -233,6 +233,32 @@ def test_likelihoods_are_beside_each_other(tmp_path: Path) -> None:
     ]
 
 
+def test_trainings_are_told(tmp_path: Path) -> None:
+    def trained(found: Result) -> Result:
+        prior = {"name": "prior", "step": 30, "begun": {"local": "runs/old"}}
+        about = {
+            "data": {"type": "moving-digits", "digits": "mnist"},
+            "context": 5,
+            "horizon": 7,
+            "size": [64, 48],
+            "seed": 3,
+            "stages": [{"name": "autoencoder", "step": 1200}, prior],
+        }
+        return replace(found, model=replace(found.model, about=about))
+
+    write(tmp_path / "a", change=trained)
+    write(tmp_path / "b", 0.2, kind="stip")
+    (found,) = sections(tmp_path / "a", tmp_path / "b")
+    grid = next(grid for grid in found.others if grid.title == "Trained")
+    (row,) = ([cell.text for cell in row] for row in grid.rows)
+    assert row[:4] == ["convlstm", "moving-digits (mnist)", "5 → 7 of 64×48", "3"]
+    assert row[4] == "autoencoder 1,200, prior 30 (local begun with runs/old)"
+    (told,) = document([found])
+    assert told["rows"][1]["steps"] == {"autoencoder": 1200, "prior": 30}
+    (plain,) = sections(tmp_path / "b")
+    assert not any(grid.title == "Trained" for grid in plain.others)
+
+
 def test_frames_that_a_protocol_reports(tmp_path: Path) -> None:
     write(tmp_path / "a", protocol=replace(find("glyphs/10-10"), report_frames=(11, 20, 40)))
     (found,) = sections(tmp_path / "a")

@@ -13,6 +13,7 @@ from framecast.evaluation.comparison.grouping import Group
 from framecast.evaluation.comparison.lines import Line, disagreeing, lines, metrics, ranked
 from framecast.evaluation.comparison.pairs import Pair, Verdict, p_value
 from framecast.evaluation.comparison.papers import grid as paper_grid
+from framecast.evaluation.comparison.training import training_grid
 from framecast.evaluation.corruption import Corruption
 from framecast.evaluation.report import cell, decimals, heading, how, rate
 from framecast.evaluation.result import MetricInfo, Row
@@ -34,7 +35,7 @@ class Section:
     verdicts: Mapping[str, Verdict]
     work: Mapping[str, int]  # multiply–adds of a prediction, by line, where they can be counted
     table: Grid
-    others: tuple[Grid, ...]  # single frames, samples reduced otherwise, codes
+    others: tuple[Grid, ...]  # single frames, samples reduced otherwise, codes, training
     papers: tuple[Grid, ...]
 
     @property
@@ -274,7 +275,7 @@ def _others(
     ]
     if reductions:
         yield Grid("Samples reduced otherwise", columns, tuple(reductions))
-    for grid in (codec_grid(ordered), likelihood_grid(ordered)):
+    for grid in (codec_grid(ordered), likelihood_grid(ordered), training_grid(ordered)):
         if grid is not None:
             yield grid
 

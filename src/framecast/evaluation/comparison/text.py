@@ -7,6 +7,7 @@ from framecast.config import Json, to_json
 from framecast.evaluation.comparison.grids import Grid, escaped
 from framecast.evaluation.comparison.markup import GENERATOR
 from framecast.evaluation.comparison.section import Section
+from framecast.evaluation.comparison.training import steps
 
 MARK = f"<!-- {GENERATOR} -->"
 """How Markdown says what it was made by."""
@@ -70,6 +71,7 @@ def _costs(section: Section, name: str) -> dict[str, Any]:
         "parameters": result.model.parameters,
         "multiply_adds": section.work.get(name),
         "frames_per_second": result.run.frames_per_second,
+        "steps": steps(result.model.about),
     }
 
 

@@ -1,0 +1,57 @@
+"""What the compared models were trained on, and for how long, as their folders say."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from framecast.evaluation.comparison.grids import Grid, cells
+from framecast.evaluation.comparison.lines import Line
+
+_KEPT = (
+    "steps: those after which the weights were kept, stage by stage; what a step sees and costs is "
+    "each preset's own"
+)
+
+
+def training_grid(ordered: Sequence[Line]) -> Grid | None:
+    """The trained models among the lines; None where there are none."""
+    rows = tuple(
+        cells(
+            (line.name, _data(about), _frames(about), str(about.get("seed", "–")), _stages(about))
+        )
+        for line in ordered
+        if line.model and (about := line.entry.result.model.about).get("stages")
+    )
+    return (
+        Grid("Trained", cells(("", "on", "frames", "seed", "steps")), rows, (_KEPT,))
+        if rows
+        else None
+    )
+
+
+def steps(about: dict[str, Any]) -> dict[str, int]:
+    """Steps of each stage after which the weights of a model were kept."""
+    return {stage["name"]: stage["step"] for stage in about.get("stages", ())}
+
+
+def _stages(about: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{stage['name']} {stage['step']:,}{_begun(stage)}" for stage in about["stages"]
+    )
+
+
+def _begun(stage: dict[str, Any]) -> str:
+    """Weights that a stage did not begin anew with."""
+    parts = [f"{part} begun with {text}" for part, text in stage.get("begun", {}).items()]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _frames(about: dict[str, Any]) -> str:
+    size = about.get("size")
+    lengths = f"{about.get('context', '?')} → {about.get('horizon', '?')}"
+    return f"{lengths} of {size[0]}×{size[1]}" if size else lengths
+
+
+def _data(about: dict[str, Any]) -> str:
+    data = about.get("data", {})
+    drawn = data.get("digits")
+    return f"{data.get('type', '?')} ({drawn})" if drawn else str(data.get("type", "?"))
