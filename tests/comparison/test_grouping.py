@@ -121,6 +121,24 @@ def test_one_name_for_two_models_is_refused(tmp_path: Path) -> None:
         labels(("mine", a), ("mine", b))
 
 
+def test_no_model_is_called_like_a_baseline(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a"), write(tmp_path / "b", kind="copy-last")
+    with pytest.raises(FolderError, match="cannot be called 'copy-last', which is a baseline"):
+        labels(("copy-last", a))
+    assert labels(("copy-last", b)) == ["copy-last"]
+
+
+def test_a_command_that_is_no_line_of_a_shell(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", command="John's evaluation")
+    b = write(tmp_path / "b", fingerprint="b" * 64, command="framecast evaluate runs/b")
+    assert sorted(labels(a, b)) == [f"convlstm ({folder.name})" for folder in (a, b)]
+
+
+def test_a_result_without_rows_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="has no row of a model"):
+        labels(write(tmp_path / "a", change=lambda found: replace(found, rows=[])))
+
+
 def test_what_is_no_result_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match=r"holds no results\.json"):
         labels(tmp_path)

@@ -11,9 +11,11 @@ import torch
 from handmade import Handmade, Toy, ToyConfig, ToyOptions
 from PIL import Image
 
+from framecast.config import dump
 from framecast.errors import FolderError, FramecastError
 from framecast.evaluation import results_folder
 from framecast.evaluation.protocol import Protocol
+from framecast.evaluation.result import Interval, LikelihoodInfo, MetricInfo
 from framecast.evaluation.runner import evaluate
 from framecast.models.convlstm import ConvLSTM, ConvLSTMConfig
 from framecast.models.copy_last import CopyLast, CopyLastConfig
@@ -133,6 +135,66 @@ def test_other_results_are_not_overwritten(
         evaluate(model, **{"protocol": MEAN, "out": tmp_path, **changes})
     assert files(tmp_path) == before
     assert model.calls == []
+
+
+def test_what_lies_beside_results_is_not_lost(toy: Toy, tmp_path: Path) -> None:
+    evaluate(toy, MEAN, out=tmp_path)
+    (tmp_path / "noise-5").mkdir()
+    (tmp_path / "noise-5" / "results.json").write_text("{}")
+    before = files(tmp_path)
+    with pytest.raises(FolderError, match="holds 'noise-5' beside results"):
+        evaluate(toy, MEAN, out=tmp_path)
+    assert files(tmp_path) == before
+
+
+def test_figures_that_a_repetition_lacks_are_not_lost(toy: Toy, tmp_path: Path) -> None:
+    evaluate(toy, MEAN, out=tmp_path)
+    older = results_folder.read(tmp_path)
+    known = LikelihoodInfo(Interval(1.0, 0.5, 1.5), 2.0, [])
+    lpips = MetricInfo("LPIPS", "", False, {})
+    for change, words in (
+        ({"likelihood": known}, "with likelihoods, which would be lost"),
+        ({"metrics": older.metrics | {"lpips-alex": lpips}, "omitted": {}}, "with lpips-alex"),
+    ):
+        (tmp_path / "results.json").write_text(dump(replace(older, **change)))
+        with pytest.raises(FolderError, match=words):
+            evaluate(toy, MEAN, out=tmp_path)
+
+
+def test_results_that_cannot_be_read_are_not_evaluated_again_in_vain(
+    toy: Toy, tmp_path: Path
+) -> None:
+    evaluate(toy, MEAN, out=tmp_path / "r")
+    (tmp_path / "r" / "results.json").write_text("{")
+    toy.calls.clear()
+    with pytest.raises(FolderError, match=r"cannot be read .*; delete .*r, or give another folder"):
+        evaluate(toy, MEAN, out=tmp_path / "r")
+    assert toy.calls == []
+
+
+def test_a_place_that_cannot_be_written_is_noticed_first(toy: Toy, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderError, match=r"cannot write .*file/x: .*file: "):
+        evaluate(toy, MEAN, out=tmp_path / "file" / "x")
+    assert toy.calls == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive", "flipped", "array"])
+def test_damaged_scores_are_one_line(toy: Toy, tmp_path: Path, damage: bytes | str) -> None:
+    evaluate(toy, MEAN, out=tmp_path)
+    path = tmp_path / "scores.npz"
+    if damage == "array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif damage == "flipped":
+        data = bytearray(path.read_bytes())
+        data[60:90] = bytes(30)
+        path.write_bytes(data)
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(FolderError, match="cannot be read"):
+        results_folder.read_scores(tmp_path)
 
 
 def test_a_folder_of_something_else_is_left_alone(toy: Toy, tmp_path: Path) -> None:

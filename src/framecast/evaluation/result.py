@@ -1,6 +1,7 @@
 """What an evaluation finds, as plain data that JSON holds and later versions read."""
 
 import math
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -244,6 +245,14 @@ class RunInfo(Config):
     """Of framecast and of the libraries that matter."""
     command: str | None = None
     """The command line, where there was one."""
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the command line; none where it is no line of a shell."""
+        try:
+            return shlex.split(self.command or "")
+        except ValueError:
+            return []
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ and how they are calibrated.
 """
 
 import csv
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ RESULTS, CURVES, SCORES = "results.json", "curves.csv", "scores.npz"
 CURVES_PICTURE, STRIP_PICTURE = "curves.png", "strip.png"
 SAMPLES_PICTURE, CALIBRATION_PICTURE = "samples.png", "calibration.png"
 FILMS = "films"
+_OWN = {RESULTS, CURVES, SCORES, CURVES_PICTURE, STRIP_PICTURE, SAMPLES_PICTURE} | {
+    CALIBRATION_PICTURE,
+    FILMS,
+}
 
 
 def read(folder: Path) -> Result:
@@ -44,7 +49,10 @@ def read(folder: Path) -> Result:
         version = document.get("format_version") if isinstance(document, dict) else None
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise FolderError(f"{path} is of a later framecast (format {version}); update it")
-        return from_json(Result, document, str(path))
+        result = from_json(Result, document, str(path))
+        if not result.rows or result.rows[0].role != "model":
+            raise FolderError(f"{path} has no row of a model; evaluate again")
+        return result
     except FileNotFoundError:
         raise FolderError(f"{folder} holds no {RESULTS}; give a folder of results") from None
     except (OSError, ValueError) as error:
@@ -64,27 +72,54 @@ def read_scores(folder: Path) -> dict[str, np.ndarray]:
         # opened here, as numpy leaves a damaged file open
         with (folder / SCORES).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
         raise FolderError(f"{folder / SCORES} cannot be read ({reason}); evaluate again") from None
 
 
-def check(folder: Path, result: Result) -> None:
+def check(folder: Path, result: Result, likelihood: bool) -> None:
     """See that a result may be written to a folder.
 
-    It may replace a result of the same model under the same protocol with as many sequences or
-    fewer.
+    It may replace a result of the same model under the same protocol with as many sequences and
+    figures or fewer.
+
+    Args:
+        folder: Where.
+        result: All of it, or all but its figures.
+        likelihood: Whether it has, or will have, the likelihood of codes.
 
     Raises:
-        FolderError: if something else is there.
+        FolderError: if something else is there, or nothing can be written there.
     """
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file; give a folder for the results")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
+    if folder.exists() and any(folder.iterdir()):
+        _check_older(folder, result, likelihood)
+    draft = NewFolder(folder)
+    try:
+        draft.open()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    finally:
+        draft.discard()
+
+
+def _check_older(folder: Path, result: Result, likelihood: bool) -> None:
+    """See that what a folder holds may be replaced."""
     if not (folder / RESULTS).is_file():
         raise FolderError(f"{folder} holds something else than results; give another folder")
-    there = read(folder)
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in _OWN)
+    if foreign:
+        raise FolderError(
+            f"{folder} holds {foreign[0]!r} beside results, and would be replaced as a whole; move "
+            "it, or give another folder"
+        )
+    try:
+        there = read(folder)
+    except FolderError as error:
+        reason = str(error).partition(";")[0]
+        raise FolderError(f"{reason}; delete {folder}, or give another folder") from None
+    lost = sorted(_computed(there) - _computed(result))
     differences = {
         f"of the protocol {there.name}": there.protocol_hash != result.protocol_hash,
         f"of another {there.model.kind}": there.model.fingerprint != result.model.fingerprint,
@@ -92,12 +127,23 @@ def check(folder: Path, result: Result) -> None:
         "of another seed": there.run.seed != result.run.seed,
         "of other options": there.model.options != result.model.options,
         f"of {there.data.sequences} sequences": there.data.sequences > result.data.sequences,
+        f"with {', '.join(lost)}, which would be lost": bool(lost),
+        "with likelihoods, which would be lost": there.likelihood is not None and not likelihood,
     }
     for what, differs in differences.items():
         if differs:
             raise FolderError(
                 f"{folder} holds results {what}; give another folder, or delete that one"
             )
+
+
+def _computed(result: Result) -> set[str]:
+    return set(result.metrics) - set(result.omitted)
+
+
+def _unwritable(folder: Path, error: OSError) -> FolderError:
+    where = f"{error.filename}: " if error.filename else ""
+    return FolderError(f"cannot write {folder}: {where}{error.strerror or error}")
 
 
 def write(
@@ -112,7 +158,7 @@ def write(
     Raises:
         FolderError: if something else stands there, or it cannot be written.
     """
-    check(folder, result)
+    check(folder, result, result.likelihood is not None)
     try:
         with NewFolder(folder) as draft:
             (draft / RESULTS).write_text(dump(result), "utf-8")
@@ -127,7 +173,7 @@ def write(
             if result.calibration is not None:
                 draw_calibration(result, result.calibration, draft / CALIBRATION_PICTURE)
     except OSError as error:
-        raise FolderError(f"cannot write {folder}: {error.strerror or error}") from None
+        raise _unwritable(folder, error) from None
 
 
 def _write_curves(path: Path, result: Result) -> None:

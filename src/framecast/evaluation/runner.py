@@ -104,7 +104,7 @@ def evaluate(
     )
     draft = task.draft(device, command)
     if out is not None:
-        results_folder.check(out, draft)
+        results_folder.check(out, draft, likelihood)
     model.to(device)
     run = _Run(task, filming=out is not None)
     for each in task.batches():

@@ -1,6 +1,5 @@
 """Result folders, each under a name that tells its model from the others'."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,6 +93,11 @@ def _refuse_repeated(found: Sequence[tuple[Path, Result]]) -> None:
 def _refuse_shared_names(entries: Sequence[Entry]) -> None:
     known: dict[str, Entry] = {}
     for entry in entries:
+        baselines = {row.name for row in entry.result.rows if row.role == "baseline"}
+        if entry.label in baselines - {entry.result.model.kind}:
+            raise FolderError(
+                f"{entry.folder} cannot be called {entry.label!r}, which is a baseline; {OWN_NAMES}"
+            )
         other = known.setdefault(entry.label, entry)
         if other.model != entry.model:
             raise FolderError(
@@ -147,7 +151,7 @@ def _endings(models: Sequence[tuple[Path, Result]]) -> list[str]:
 
 def _called(result: Result) -> Path | None:
     """The model as the command line named it: `framecast evaluate MODEL …`."""
-    words = shlex.split(result.run.command or "")
+    words = result.run.words
     return Path(words[2]) if len(words) > 2 and words[1] == "evaluate" else None
 
 

@@ -1,11 +1,12 @@
 """What the compared models were trained on, and for how long, as their folders say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from framecast.evaluation.comparison.grids import Grid, cells
+from framecast.evaluation.comparison.grids import Cell, Grid, cells
 from framecast.evaluation.comparison.lines import Line
 
+_COLUMNS = cells(("", "on", "frames", "seed", "steps"))
 _KEPT = (
     "steps: those after which the weights were kept, stage by stage; what a step sees and costs is "
     "each preset's own"
@@ -14,29 +15,26 @@ _KEPT = (
 
 def training_grid(ordered: Sequence[Line]) -> Grid | None:
     """The trained models among the lines; None where there are none."""
-    rows = tuple(
-        cells(
-            (line.name, _data(about), _frames(about), str(about.get("seed", "–")), _stages(about))
-        )
-        for line in ordered
-        if line.model and (about := line.entry.result.model.about).get("stages")
-    )
-    return (
-        Grid("Trained", cells(("", "on", "frames", "seed", "steps")), rows, (_KEPT,))
-        if rows
-        else None
-    )
+    rows = tuple(_rows(ordered))
+    return Grid("Trained", _COLUMNS, rows, (_KEPT,)) if rows else None
 
 
 def steps(about: dict[str, Any]) -> dict[str, int]:
-    """Steps of each stage after which the weights of a model were kept."""
-    return {stage["name"]: stage["step"] for stage in about.get("stages", ())}
+    """Steps of each stage after which the weights of a model were kept, where that is known."""
+    return {stage["name"]: stage["step"] for stage in _stages(about)}
 
 
-def _stages(about: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{stage['name']} {stage['step']:,}{_begun(stage)}" for stage in about["stages"]
-    )
+def _rows(ordered: Sequence[Line]) -> Iterator[tuple[Cell, ...]]:
+    for line in ordered:
+        about = line.entry.result.model.about
+        done = [f"{each['name']} {each['step']:,}{_begun(each)}" for each in _stages(about)]
+        if line.model and done:
+            seed = str(about.get("seed", "–"))
+            yield cells((line.name, _data(about), _frames(about), seed, ", ".join(done)))
+
+
+def _stages(about: dict[str, Any]) -> list[dict[str, Any]]:
+    return [stage for stage in about.get("stages", ()) if {"name", "step"} <= stage.keys()]
 
 
 def _begun(stage: dict[str, Any]) -> str:
