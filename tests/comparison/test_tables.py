@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from written import BASELINES, METRICS, scored, write
 
 from framecast import published
@@ -52,7 +53,7 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     assert found.table.models == 2
     ours = texts(found.table, "convlstm")
     mse = scored(0.0, 1)["mse"]
-    half = 1.959964 * mse.std(ddof=1) / math.sqrt(40)
+    half = stats.t.ppf(0.975, 39) * mse.std(ddof=1) / math.sqrt(40)
     assert ours["MSE (sum per frame) ↓"].text == f"{mse.mean():.2f} ±{half:.2f}"
     assert ours["parameters"].text == "1.23M"
     assert ours["frames/s"].text == "12.3"
@@ -104,6 +105,16 @@ def test_pairs_are_paired_bootstraps_after_holm(tmp_path: Path) -> None:
     order = np.argsort(alone)
     expected = np.maximum.accumulate([min(1, (6 - k) * alone[n]) for k, n in enumerate(order)])
     assert [found.pairs["psnr"][n].p for n in order] == pytest.approx(expected.tolist())
+
+
+def test_many_models_can_be_told_apart(tmp_path: Path) -> None:
+    for number in range(21):
+        write(tmp_path / f"m{number}", 0.2 * number, number + 1, fingerprint=f"{number:064d}")
+    (found,) = sections(*(tmp_path / f"m{number}" for number in range(21)))
+    assert found.verdicts["mse"].best is not None, found.verdicts["mse"].words
+    assert len(found.pairs["mse"]) == 23 * 22 // 2
+    assert found.pair_table is not None
+    assert "25,300 resamples" in found.pair_table.notes[0]
 
 
 def test_what_is_not_finite_is_not_tested(tmp_path: Path) -> None:

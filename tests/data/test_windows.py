@@ -55,6 +55,20 @@ def test_random_windows_reach_every_start_and_differ_by_every_name():
     assert draws(0, 0) != draws(0, 1)
 
 
+def plain_order(window):
+    return window.video, window.start
+
+
+def test_mixed_windows_are_all_of_them_in_an_order_that_stands_for_all():
+    spans = tuple(Span(video, 0, 99, 10) for video in range(20))
+    plain, mixed = Windows(spans, 10), Windows(spans, 10, mixed=True)
+    everywhere = [mixed[index] for index in range(len(mixed))]
+    assert sorted(everywhere, key=plain_order) == [plain[index] for index in range(len(plain))]
+    assert len({window.video for window in everywhere[:20]}) > 10
+    assert len({window.video for window in (plain[index] for index in range(20))}) == 2
+    assert everywhere == [Windows(spans, 10, mixed=True)[index] for index in range(len(mixed))]
+
+
 def test_windows_out_of_reach_are_index_errors():
     windows = Windows((Span(0, 0, 9),), 10)
     assert len(windows) == 1

@@ -183,14 +183,17 @@ def test_several_names_and_all() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("noise:4000", "from -200 to 200 dB"),
+        ("gaussian-blur:1e-200", "from 0.01 to 1,000 pixels"),
+        ("fragment-blur:100000", "whole number of pixels"),
         ("gausian-blur:2", "did you mean 'gaussian-blur:2'"),
         ("noise", "'noise:"),
         ("noise:loud", "there is no corruption 'noise:loud'"),
-        ("gaussian-blur:0", "above 0"),
-        ("gaussian-blur:inf", "above 0"),
+        ("gaussian-blur:0", "from 0.01"),
+        ("gaussian-blur:inf", "to 1,000 pixels"),
         ("fragment-blur:1.5", "whole number"),
         ("fragment-blur:-2", "whole number"),
-        ("noise:nan", "finite"),
+        ("noise:nan", "to 200 dB"),
         ("xyz", "known: fragment-blur:2"),
     ],
 )

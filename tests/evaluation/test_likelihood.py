@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from handmade import Handmade, Toy, ToyConfig
+from scipy import stats
 from torch import Tensor
 
 from contract.tiny_codec import TinyCodec, TinyCodecConfig
@@ -54,7 +55,7 @@ def test_bits_of_every_level_and_of_all(guessing: Guessing) -> None:
     pairs = zip((found, *found.levels), (every, coarse, fine), strict=True)
     for got, bits in pairs:
         means = bits.mean(1)
-        half = 1.959964 * means.std(ddof=1) / math.sqrt(5)
+        half = stats.t.ppf(0.975, 4) * means.std(ddof=1) / math.sqrt(5)
         assert got.bits_per_code.mean == pytest.approx(means.mean(), rel=1e-5)
         assert got.bits_per_code.high == pytest.approx(means.mean() + half, rel=1e-4)
     assert [level.codes for level in found.levels] == [coarse.shape[1], fine.shape[1]]

@@ -6,7 +6,7 @@ import pytest
 from handmade import Handmade, Toy
 
 from framecast.evaluation.protocol import Protocol
-from framecast.evaluation.report import markdown, table
+from framecast.evaluation.report import decimals, markdown, table
 from framecast.evaluation.result import Result
 from framecast.evaluation.runner import evaluate
 from framecast.models.copy_last import CopyLast, CopyLastConfig
@@ -71,6 +71,18 @@ def test_markdown_has_a_line_per_row_with_as_many_cells(result: Result) -> None:
     assert len(lines) == 2 + len(result.rows)
     assert len({line.count("|") for line in lines}) == 1
     assert "### best, 4 sequences of 9: partial" in markdown(result)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *((0.0, "0.0000"), (0.25, "0.2500"), (0.0421, "0.0421"), (0.00042, "0.000420")),
+        *((0.99, "0.9900"), (1.25, "1.250"), (94.42, "94.42"), (999.96, "1000.0")),
+        *((12345.6, "12346"), (-0.5, "-0.5000")),
+    ],
+)
+def test_small_and_large_values_keep_their_digits(value: float, shown: str) -> None:
+    assert f"{value:.{decimals(value)}f}" == shown
 
 
 def test_infinity_and_single_sequences() -> None:

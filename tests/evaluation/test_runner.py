@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from handmade import Handmade, Toy, ToyConfig, ToyOptions
+from scipy import stats
 
 from framecast.errors import ConfigError, DataError
 from framecast.evaluation.protocol import Protocol, find
@@ -71,7 +72,7 @@ def row(result: Result, name: str) -> Row:
 
 def assert_interval(found: Interval, values: np.ndarray) -> None:
     """`values`: one per sequence."""
-    half = 1.959964 * values.std(ddof=1) / np.sqrt(len(values))
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     expected = (values.mean(), values.mean() - half, values.mean() + half)
     assert (found.mean, found.low, found.high) == pytest.approx(expected, rel=1e-4)
 

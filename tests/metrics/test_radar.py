@@ -14,10 +14,10 @@ from framecast.evaluation.metrics.radar import contingency
 def loop(prediction, target, threshold, missing) -> tuple[int, int, int]:
     hits = misses = alarms = 0
     for p, t, m in zip(prediction, target, missing, strict=True):
-        if m or math.isnan(p) or math.isnan(t):
+        if m or math.isnan(t):
             continue
         hits += p >= threshold and t >= threshold
-        misses += p < threshold and t >= threshold
+        misses += not p >= threshold and t >= threshold
         alarms += p >= threshold and t < threshold
     return hits, misses, alarms
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from framecast.errors import FramecastError
 from framecast.evaluation import statistics
@@ -17,6 +18,7 @@ from framecast.evaluation.statistics import (
     bootstrap,
     holm,
     paired_bootstrap,
+    student,
 )
 from framecast.noise import mix
 
@@ -44,22 +46,30 @@ def test_any_portions_give_numpys_moments(sizes: list[int], offset: float) -> No
         )
 
 
-def test_interval_is_the_normal_approximation() -> None:
+def test_interval_is_students() -> None:
     values = scores(50)
     summary = Moments.of(values).summary()
     error = values.std(0, ddof=1) / math.sqrt(50)
     np.testing.assert_allclose(summary.deviation, values.std(0, ddof=1))
-    np.testing.assert_allclose(summary.low, values.mean(0) - 1.959963984540054 * error)
-    np.testing.assert_allclose(summary.high, values.mean(0) + 1.959963984540054 * error)
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(0), error)
+    np.testing.assert_allclose(summary.low, low)
+    np.testing.assert_allclose(summary.high, high)
     wide = Moments.of(values).summary(level=0.99)
-    np.testing.assert_allclose(wide.high - wide.mean, 2.5758293035489004 * error)
+    np.testing.assert_allclose(wide.high - wide.mean, stats.t.ppf(0.995, 49) * error)
 
 
-def test_interval_covers_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(1).normal(3, 2, (40, 4000))  # 4,000 experiments side by side
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 31, 999, 10_000])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_students_t_is_scipys(freedom: int, level: float) -> None:
+    assert student(freedom, level) == pytest.approx(stats.t.ppf((1 + level) / 2, freedom), rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [3, 5, 40])
+def test_interval_covers_as_often_as_it_says(count: int) -> None:
+    draws = np.random.default_rng(1).normal(3, 2, (count, 4000))  # 4,000 experiments side by side
     summary = Moments.of(draws).summary()
     covered = ((summary.low <= 3) & (summary.high >= 3)).mean()
-    assert 0.93 < covered < 0.96
+    assert 0.94 < covered < 0.96
 
 
 def test_one_sequence_has_no_interval() -> None:

@@ -72,7 +72,9 @@ class Kth(RecordedConfig):
     for 128 bilinear without antialiasing (PredRNN), for 64 bicubic with it (SVG).
 
     The whole dataset so has 12,386 windows of 20 frames for persons 1-16 and 5,045 of 30 for
-    17-25, which are not the published counts (`PUBLISHED`): `notes` says so.
+    17-25, which are not the published counts (`PUBLISHED`): `notes` says so. Windows of validation
+    and test are numbered in an order that mixes actions and persons, so that the first so many
+    stand for all.
     """
 
     type: ClassVar[str] = "kth"
@@ -99,7 +101,7 @@ class Kth(RecordedConfig):
                 f"split is empty; add them ({SITE})"
             )
         spans, unlisted = _spans(chosen, ranges, frames)
-        windows = Windows(spans, frames, anchor="last")
+        windows = Windows(spans, frames, anchor="last", mixed=split != "train")
         if not len(windows):
             raise EmptySplitError(
                 f"no sequence of the {split} split of {self.root} has {frames} frames; "

@@ -182,6 +182,7 @@ class RecordedClips(Source):
             "frames": self.windows.frames,
             "anchor": self.windows.anchor,
             "seed": self.seed,
+            **({"mixed": True} if self.windows.mixed else {}),
         }
         return of_json(to_json(facts))
 

@@ -52,8 +52,13 @@ class Windows:
     frames: int
     anchor: Literal["first", "last"] = "first"
     """Which end of a span its windows are counted from."""
+    mixed: bool = False
+    """Number the windows in an order that mixes all spans, the same everywhere, so that the first
+    so many stand for all."""
     ends: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """Number of windows in the spans up to and including each one."""
+    order: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """Windows by their numbers, where they are mixed; empty otherwise."""
 
     def __post_init__(self) -> None:
         """Count the windows."""
@@ -61,6 +66,9 @@ class Windows:
             raise ValueError("windows and their strides have at least one frame")
         counts = (count(span.length, self.frames, span.stride) for span in self.spans)
         object.__setattr__(self, "ends", tuple(accumulate(counts)))
+        places = range(len(self)) if self.mixed else ()
+        order = sorted(places, key=lambda index: (mix("windows", index), index))
+        object.__setattr__(self, "order", tuple(order))
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -110,6 +118,7 @@ class Windows:
     def _locate(self, index: int) -> tuple[Span, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
+        index = self.order[index] if self.mixed else index
         place = bisect_right(self.ends, index)
         return self.spans[place], index - (self.ends[place - 1] if place else 0)
 

@@ -57,12 +57,13 @@ class Corruption(Config):
         Raises:
             ConfigError: one line that says what levels there are.
         """
-        if self.kind == "gaussian-blur" and not 0 < self.level < math.inf:
-            raise ConfigError(f"{self.name}: σ is a number of pixels above 0, such as 2")
-        if self.kind == "fragment-blur" and not (self.level >= 1 and self.level % 1 == 0):
+        if self.kind == "gaussian-blur" and not 0.01 <= self.level <= 1000:
+            raise ConfigError(f"{self.name}: σ is from 0.01 to 1,000 pixels, such as 2")
+        shifts = range(1, 1001)
+        if self.kind == "fragment-blur" and self.level not in shifts:
             raise ConfigError(f"{self.name}: the shift is a whole number of pixels, such as 2")
-        if not math.isfinite(self.level):
-            raise ConfigError(f"{self.name}: the ratio is a finite number of dB, such as 10")
+        if self.kind == "noise" and not -200 <= self.level <= 200:
+            raise ConfigError(f"{self.name}: the ratio is from -200 to 200 dB, such as 10")
 
     @property
     def name(self) -> str:

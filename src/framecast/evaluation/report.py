@@ -1,5 +1,6 @@
 """Results as tables: for terminals, and as Markdown."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,8 +106,10 @@ def rate(value: float) -> str:
 
 def decimals(value: float) -> int:
     """Digits after the point that make four significant ones, three at least below 1."""
-    whole = len(str(int(abs(value))))
-    return max(0, 4 - whole) if abs(value) >= 1 else 4
+    if value == 0 or not math.isfinite(value):
+        return 4
+    leading = math.floor(math.log10(abs(value)))
+    return max(0, 3 - leading) if leading >= 0 else max(4, 2 - leading)
 
 
 def _notes(result: Result) -> list[str]:

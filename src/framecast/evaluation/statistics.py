@@ -4,9 +4,10 @@
 whether two methods differ on the same sequences, and `holm` what remains of many such answers.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
@@ -76,17 +77,49 @@ class Moments:
         return Moments(count, mean, self.squares + other.squares + between)
 
     def summary(self, level: float = LEVEL) -> Summary:
-        """Mean, deviation and the normal approximation's interval of the mean.
+        """Mean, deviation and Student's interval of the mean.
 
         Args:
             level: Coverage of the interval, in (0, 1).
         """
         if self.count > 1:
             deviation = np.sqrt(self.squares / (self.count - 1))
+            half = student(self.count - 1, level) * deviation / np.sqrt(self.count)
         else:
-            deviation = np.full_like(self.mean, np.nan)
-        half = NormalDist().inv_cdf((1 + level) / 2) * deviation / np.sqrt(self.count)
+            half = deviation = np.full_like(self.mean, np.nan)
         return Summary(self.count, self.mean, deviation, self.mean - half, self.mean + half)
+
+
+@cache
+def student(freedom: int, level: float) -> float:
+    """The half width, in standard errors, that holds Student's t with a probability.
+
+    Args:
+        freedom: Degrees of freedom, at least 1.
+        level: The probability, in (0, 1).
+
+    Reference: Abramowitz & Stegun, "Handbook of mathematical functions" (1964), 26.7.3 and 26.7.4,
+    solved for the angle by bisection.
+    """
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(freedom, middle) < level else (low, middle)
+    return math.tan(low) * math.sqrt(freedom)
+
+
+def _within(freedom: int, angle: float) -> float:
+    """Probability that |t| < tan(angle)·√freedom."""
+    odd = freedom % 2
+    cosine, sine = math.cos(angle), math.sin(angle)
+    term = cosine if odd else 1.0
+    total = 0.0
+    for k in range(1 + odd, freedom, 2):
+        total += term
+        term *= cosine**2 * k / (k + 1)
+        if term == 0:
+            break
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
 
 
 class Accumulator:

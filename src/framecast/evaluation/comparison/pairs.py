@@ -1,6 +1,7 @@
 """Whether models differ on the same sequences, and which one may be called the best."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from framecast.evaluation.comparison.lines import Line, ranked
 from framecast.evaluation.result import MetricInfo
 from framecast.evaluation.statistics import LEVEL, Comparison, bootstrap, holm
 
-RESAMPLES = 10_000
+RESAMPLES, PER_PAIR = 10_000, 100
+"""Fewest resamples, and how many for each pair of many: Holm's smallest p-value is below 0.02."""
 FEWEST = 10
 """Sequences below which nothing is tested: resamples of so few say too little."""
 
@@ -50,7 +52,8 @@ def compared(
     if not found:
         return {}
     differences = np.stack([difference for *_, difference in found], 1)
-    comparisons = bootstrap(differences, seed=seed, resamples=RESAMPLES)
+    most = max(Counter(key for key, *_ in found).values())
+    comparisons = bootstrap(differences, seed=seed, resamples=max(RESAMPLES, PER_PAIR * most))
     grouped: dict[str, list[Pair]] = {}
     for (key, first, second, _), each in zip(found, comparisons, strict=True):
         grouped.setdefault(key, []).append(Pair(first.name, second.name, each, each.p))

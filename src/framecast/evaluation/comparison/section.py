@@ -62,13 +62,12 @@ class Section:
             for a, b in names
         ]
         columns = cells(("", *(heading(self.infos[key]) for key in keys)))
-        return Grid("Differences on the same sequences", columns, tuple(rows), (_TESTS,))
-
-
-_TESTS = (
-    "mean difference [95 % interval] and p-value; paired bootstrap over sequences with "
-    f"{testing.RESAMPLES:,} resamples, p adjusted after Holm for all pairs of a metric"
-)
+        resamples = next(p.found.resamples for found in self.pairs.values() for p in found)
+        note = (
+            "mean difference [95 % interval] and p-value; paired bootstrap over sequences with "
+            f"{resamples:,} resamples, p adjusted after Holm for all pairs of a metric"
+        )
+        return Grid("Differences on the same sequences", columns, tuple(rows), (note,))
 
 
 def section(group: Group, seed: int) -> Section:

@@ -73,8 +73,8 @@ def contingency(
         prediction: Frames in any unit.
         target: Frames in the same unit.
         thresholds: In that unit; a pixel counts as wet from the threshold on.
-        missing: Pixels that were not observed. Together with NaNs of either frame they are left
-            out.
+        missing: Pixels that were not observed. Together with NaNs of the target they are left
+            out; a NaN of the prediction is not at or above any threshold.
 
     Returns:
         Counts per frame and threshold; add them up with `sum` and `+`.
@@ -84,7 +84,7 @@ def contingency(
     """
     if not thresholds:
         raise FramecastError("radar scores need at least one threshold")
-    valid = ~(prediction.isnan() | target.isnan())
+    valid = ~target.isnan()
     if missing is not None:
         valid &= ~missing
     hits, misses, false_alarms = [], [], []
