@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from framecast.reproduction.driving import call, done, drive
+from framecast.errors import FolderError
+from framecast.reproduction.driving import call, check, done, drive
 from framecast.reproduction.planning import Plan, Step
 
 SMALL = (
@@ -112,6 +113,22 @@ def test_a_signal_that_comes_while_a_command_starts_reaches_it(monkeypatch) -> N
     assert call(Step("show", ())) == 128 + signal.SIGINT
 
 
+def test_a_run_of_another_command_does_not_pass_for_this_one(tmp_path: Path) -> None:
+    def made(*options: str) -> Plan:
+        run = tmp_path / "runs/x"
+        words = ("train", "nowhere", "--data.root", str(tmp_path), *options, "--out", str(run))
+        return Plan("", (), (Step("train", words, run),), (), ())
+
+    assert drive(made("--minutes", "1"), lambda line: None).code == 2
+    check(made("--minutes", "2"))
+    (tmp_path / "runs/x").mkdir()
+    check(made("--minutes", "1"))
+    with pytest.raises(FolderError, match=r"was made by another command .*--minutes 1"):
+        check(made("--minutes", "2"))
+    (tmp_path / "runs/x.command").unlink()
+    check(made("--minutes", "2"))
+
+
 class TestDone:
     """What counts as done."""
 
@@ -136,6 +153,23 @@ class TestDone:
         assert not done(Step("evaluate", (*step.words, "--seed", "1"), out))
         (out / "results.json").write_text("{")
         assert not done(step)
+
+    def test_results_and_pictures_of_the_model_that_is_there(self, cli, tmp_path) -> None:
+        from framecast.models.convlstm import ConvLSTM, ConvLSTMConfig
+
+        run, out, picture = (tmp_path / name for name in ("run", "results", "picture.png"))
+        words = ("evaluate", str(run), "--protocol", "glyphs/5-5", "--limit", "2")
+        step = Step("evaluate", (*words, "--out", str(out)), out)
+        shown = Step("picture", ("inspect", str(run), "-o", str(picture)), picture)
+        ConvLSTM(ConvLSTMConfig(hidden=(2,), kernel=3)).save(run / "model")
+        assert cli(*step.words).code == 0
+        picture.write_bytes(b"")
+        assert done(step)
+        assert done(shown)
+        ConvLSTM(ConvLSTMConfig(hidden=(3,), kernel=3)).save(run / "model")
+        os.utime(picture, (0, 0))
+        assert not done(step)
+        assert not done(shown)
 
     def test_pictures_that_are_there_but_no_lists_and_no_pages(self, tmp_path) -> None:
         picture = tmp_path / "a.png"

@@ -72,6 +72,11 @@ def read(argv: Sequence[str]) -> tuple[Any, dict[Path, "Protocol"]]:
             f"--weights {settings.weights} is no folder; framecast weights convert fills one, and "
             "without --weights LPIPS and FVD are left out"
         )
+    from framecast.cli.loading import checked_device
+    from framecast.evaluation.columns import metric_set
+
+    checked_device(settings.device)
+    metric_set(protocol.metrics)
     return settings, {out: each for each, out in _places(argv[0], name, protocol, settings)}
 
 

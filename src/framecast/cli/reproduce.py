@@ -221,11 +221,12 @@ def _run(options: Reproduce, made: Plan, place: Place, scale: Scale) -> int:
             f"{options.paper} {options.table} at the scale {scale} needs "
             f"{' and '.join(made.wanted)}; give folders, or use --scale tiny"
         )
-    from framecast.reproduction.driving import done, drive
+    from framecast.reproduction.driving import check, done, drive
 
     for path in (*place.roots.values(), place.video):
         if path is not None and not path.exists():
             raise ConfigError(f"{path} is not there")
+    check(made)
     for step in made.steps:
         if step.kind in READERS and not done(step):
             READERS[step.kind](step.words[1:])

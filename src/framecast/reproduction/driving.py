@@ -17,8 +17,10 @@ from types import FrameType
 from typing import TextIO
 
 from framecast import folder
-from framecast.errors import FolderError
+from framecast.atomic import write_text
+from framecast.errors import FolderError, FramecastError
 from framecast.evaluation import results_folder
+from framecast.model import load
 from framecast.reproduction.planning import Plan, Step
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,6 +32,23 @@ class Ended:
 
     code: int  # exit code of the last command: 0 where all is done
     step: Step | None  # that did not end well; None where all did
+
+
+def check(plan: Plan) -> None:
+    """See that the runs that are there were made by the plan's own commands.
+
+    Raises:
+        FolderError: if one was made by another command, whose model would pass for this one.
+    """
+    for step in plan.steps:
+        if step.kind != "train" or step.makes is None or not step.makes.exists():
+            continue
+        before = _recorded(step.makes)
+        if before is not None and _essence(before) != _essence(step.line):
+            raise FolderError(
+                f"{step.makes} was made by another command ({before}); give another --out, or "
+                "delete it"
+            )
 
 
 def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) -> Ended:
@@ -49,6 +68,9 @@ def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) 
             say(f"{progress} done before: {step.line}")
             continue
         say(f"{progress} {step.line}")
+        if step.kind == "train" and step.makes is not None and not step.makes.exists():
+            step.makes.parent.mkdir(parents=True, exist_ok=True)
+            write_text(_record(step.makes), f"{step.line}\n")
         code = call(step, output)
         if code != 0:
             return Ended(code, step)
@@ -56,14 +78,21 @@ def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) 
 
 
 def done(step: Step) -> bool:
-    """Whether what a step makes is there, whole; pages and lists are always made anew."""
+    """Whether what a step makes is there, whole, and of the model that is there.
+
+    Pages and lists are always made anew.
+    """
     if step.makes is None or step.kind == "compare":
         return False
     if step.kind == "train":
         return _verified(step.makes / "model")
     if step.kind == "evaluate":
-        return _evaluated(step.makes, step.line)
-    return step.makes.exists()
+        return _evaluated(step.makes, step)
+    return step.makes.exists() and not any(
+        (model / folder.MANIFEST).stat().st_mtime > step.makes.stat().st_mtime
+        for model in map(_model, step.words[1:])
+        if model is not None
+    )
 
 
 def call(step: Step, output: TextIO | None = None) -> int:
@@ -110,10 +139,42 @@ def _verified(model: Path) -> bool:
     return True
 
 
-def _evaluated(results: Path, line: str) -> bool:
-    """Whether results of the same command lie there; another one overwrites or refuses them."""
+def _evaluated(results: Path, step: Step) -> bool:
+    """Whether results of the same command and weights lie there.
+
+    Those of another one are overwritten or refused by the command itself.
+    """
     try:
-        found = results_folder.read(results).run.command
-    except FolderError:
+        found = results_folder.read(results)
+        model = _model(step.words[1])
+        same = model is None or load(model).fingerprint() == found.model.fingerprint
+    except FramecastError:
         return False
-    return found is not None and shlex.split(found) == shlex.split(line)
+    return same and found.run.words == shlex.split(step.line)
+
+
+def _model(word: str) -> Path | None:
+    """The folder of the model that a word of a command line names; None where it names none."""
+    try:
+        return folder.locate(word)
+    except FolderError:
+        return None
+
+
+def _record(run: Path) -> Path:
+    """The file beside a run that says what made it."""
+    return run.with_name(f"{run.name}.command")
+
+
+def _recorded(run: Path) -> str | None:
+    try:
+        return _record(run).read_text("utf-8").strip()
+    except OSError:
+        return None
+
+
+def _essence(line: str) -> list[str]:
+    """The words of a command line but for the places of data and results."""
+    words = shlex.split(line)
+    places = {at for at, word in enumerate(words) if word == "--out" or word.endswith(".root")}
+    return [word for at, word in enumerate(words) if not {at, at - 1} & places]
