@@ -1,5 +1,7 @@
 """What the base class does for every model, seen through a model that shows what it was given."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -88,6 +90,39 @@ def test_the_last_frames_of_a_long_context_are_kept():
     assert torch.equal(model.given, context[:, -3:])
     with pytest.raises(FramecastError, match="at least 2 context frames, got 1"):
         model.predict(context[:, :1], 1)
+
+
+WRONG = {
+    "torch.zeros(1, 2, 1, 4, 4, dtype=torch.uint8), 1": "got torch.uint8; divide by 255",
+    "torch.zeros(1, 2, 1, 4, 4).double(), 1": "weights of torch.float32, got frames of",
+    "torch.zeros(1, 2, 1, 4, 4).numpy(), 1": "expects a torch tensor b t c h w in [0, 1], got nda",
+    "torch.zeros(0, 2, 1, 4, 4), 1": "got the shape (0, 2, 1, 4, 4)",
+    "torch.zeros(1, 2, 1, 0, 4), 1": "got the shape (1, 2, 1, 0, 4)",
+    "torch.zeros(2, 1, 4, 4), 1": "expects frames as b t c h w, got the shape (2, 1, 4, 4)",
+    "torch.full((1, 2, 1, 4, 4), 255.0), 1": "expects frames in [0, 1], got up to 255; divide",
+    "torch.zeros(1, 2, 1, 4, 4), 2.0": "the horizon is a whole number of frames from 1, got 2.0",
+    "torch.zeros(1, 2, 1, 4, 4), 0": "the horizon is a whole number of frames from 1, got 0",
+    "torch.zeros(1, 2, 1, 4, 4), 1, samples=1.5": "samples is a whole number from 1, or None",
+}
+
+
+def test_wrong_frames_and_numbers_are_one_line() -> None:
+    """Without the types' own checks, which hold in tests alone."""
+    script = (
+        "import sys, torch\nfrom framecast.errors import FramecastError\n"
+        "from framecast.models.convlstm import ConvLSTM, ConvLSTMConfig\n"
+        "model = ConvLSTM(ConvLSTMConfig(hidden=(2,), kernel=3, patch=2))\n"
+        f"for words in {list(WRONG)}:\n"
+        "    try:\n        eval(f'model.predict({words})')\n"
+        "    except FramecastError as error:\n        print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    said = done.stdout.splitlines()
+    assert len(said) == len(WRONG), done.stderr
+    for line, expected in zip(said, WRONG.values(), strict=True):
+        assert expected in line
 
 
 def test_size_and_options_are_checked():

@@ -1,7 +1,10 @@
 """Seeds and noise are pure functions of names."""
 
 import hashlib
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -31,6 +34,23 @@ def test_mix_is_a_seed(parts):
 def test_mix_tells_names_apart(one, other):
     """Joining, type, order and number of parts all matter."""
     assert mix(*one) != mix(*other)
+
+
+@pytest.mark.parametrize("number", [np.int64(5), np.uint8(5), torch.tensor(5)])
+def test_whole_numbers_of_any_library_are_the_same(number):
+    """A seed from an array is the seed that it shows."""
+    assert mix(number, "x") == mix(5, "x")
+    assert mix(np.str_("x")) == mix("x")
+    assert mix(True) == mix(1)
+
+
+def test_what_is_no_name_is_refused():
+    """Equal numbers of other types would silently be other seeds."""
+    script = "from framecast.noise import mix; mix(5.0)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert "TypeError: 'float' object cannot be interpreted as an integer" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["normal", "uniform", "gumbel"])

@@ -64,9 +64,13 @@ def dump(value: Any) -> str:
     """The JSON text of a configuration, or of a document that holds some.
 
     Raises:
-        ConfigError: one line that names the place of a number that is not finite.
+        ConfigError: one line that names the place of a number that is not finite, or what JSON
+            cannot hold.
     """
-    return json.dumps(to_json(value), indent=1, allow_nan=False) + "\n"
+    try:
+        return json.dumps(to_json(value), indent=1, allow_nan=False) + "\n"
+    except TypeError as error:
+        raise ConfigError(f"{error}; give plain numbers, texts, lists and dicts") from None
 
 
 def parse(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from framecast.errors import FolderError, FramecastError
 from framecast.noise import Noise
 from framecast.pictures import Panel
 from framecast.weights import fits
+
+BRIGHTEST = 2
+"""Frames are in [0, 1]; what exceeds this is of another range, and not noise."""
 
 
 @dataclass(frozen=True)
@@ -270,10 +274,10 @@ class Model(nn.Module, ABC):
     def _check(self, clip: Clip, horizon: int, samples: int | None, options: Options) -> None:
         name = self.config.type
         self._check_frames(clip.frames)
-        if horizon < 1:
-            raise FramecastError(f"the horizon is at least 1 frame, got {horizon}")
-        if samples is not None and samples < 1:
-            raise FramecastError(f"samples is at least 1 or None, got {samples}")
+        if not _whole(horizon):
+            raise FramecastError(f"the horizon is a whole number of frames from 1, got {horizon}")
+        if not (samples is None or _whole(samples)):
+            raise FramecastError(f"samples is a whole number from 1, or None, got {samples}")
         if not isinstance(options, self.options_type):
             raise FramecastError(
                 f"{name} expects {self.options_type.__name__}, got {type(options).__name__}"
@@ -293,7 +297,8 @@ class Model(nn.Module, ABC):
 
     def _check_frames(self, frames: Tensor) -> None:
         spec, name = self.expects, self.config.type
-        if frames.ndim != 5:
+        self._check_values(frames)
+        if frames.ndim != 5 or 0 in frames.shape:
             shape = tuple(frames.shape)
             raise FramecastError(f"{name} expects frames as b t c h w, got the shape {shape}")
         channels, height, width = frames.shape[-3:]
@@ -302,6 +307,27 @@ class Model(nn.Module, ABC):
         if spec.size not in (None, (height, width)):
             raise FramecastError(
                 f"{name} expects frames of {spec.size[0]}x{spec.size[1]}, got {height}x{width}"
+            )
+
+    def _check_values(self, frames: Tensor) -> None:
+        """See that frames are of numbers that the weights go with."""
+        name = self.config.type
+        if not isinstance(frames, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(frames).__name__
+            raise FramecastError(f"{name} expects a torch tensor b t c h w in [0, 1], got {kind}")
+        if not frames.is_floating_point():
+            raise FramecastError(
+                f"{name} expects frames in [0, 1], got {frames.dtype}; divide by 255, as float32"
+            )
+        weights = next((p for p in self.parameters() if p.is_floating_point()), frames)
+        if frames.dtype != weights.dtype and not torch.is_autocast_enabled(frames.device.type):
+            raise FramecastError(
+                f"{name} has weights of {weights.dtype}, got frames of {frames.dtype}; convert them"
+            )
+        if frames.device.type == "cpu" and frames.numel() and frames.detach().amax() > BRIGHTEST:
+            raise FramecastError(
+                f"{name} expects frames in [0, 1], got up to {float(frames.amax()):g}; divide by "
+                "their largest possible value, such as 255"
             )
 
     def _adapt(self, clip: Clip) -> Clip:
@@ -445,3 +471,11 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
         flat = functional.pad(flat, (0, right, 0, down), mode="reflect")
         missing = (missing[0] - down, missing[1] - right)
     return flat.reshape(*frames.shape[:-2], *flat.shape[-2:])
+
+
+def _whole(value: object) -> bool:
+    """Whether it is a whole number from 1, of any library."""
+    try:
+        return operator.index(value) >= 1  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        return False

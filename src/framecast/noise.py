@@ -5,8 +5,10 @@ sequence), so that what a row gets depends neither on its neighbours nor on the 
 """
 
 import hashlib
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import SupportsIndex
 
 import torch
 from jaxtyping import Float
@@ -15,22 +17,34 @@ from torch import Tensor
 SEED_BITS = 63
 
 
-def mix(*parts: int | str | bytes) -> int:
+def mix(*parts: SupportsIndex | str | bytes) -> int:
     """Hash names and numbers into one seed.
 
     Args:
-        parts: What the seed is for, e.g. `mix(seed, "train", step)`. Order, number and type of
-            the parts matter: `mix("ab", "c")`, `mix("a", "bc")` and `mix(1)`, `mix("1")` differ.
+        parts: What the seed is for, e.g. `mix(seed, "train", step)`. Order and number of the parts
+            matter, and whether they are numbers: `mix("ab", "c")`, `mix("a", "bc")` and `mix(1)`,
+            `mix("1")` differ; whole numbers of any library are the same.
 
     Returns:
         A seed in [0, 2^63): the leading bits of a BLAKE2b hash, the same on every machine.
+
+    Raises:
+        TypeError: if a part is something else, such as 1.0.
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
-        tag = type(part).__name__.encode()
-        body = part if isinstance(part, bytes) else str(part).encode()
+        tag, body = _named(part)
         digest.update(tag + b":" + str(len(body)).encode() + b":" + body)
     return int.from_bytes(digest.digest()) >> (64 - SEED_BITS)
+
+
+def _named(part: SupportsIndex | str | bytes) -> tuple[bytes, bytes]:
+    """What kind of name a part is, and the name."""
+    if isinstance(part, bytes):
+        return b"bytes", bytes(part)
+    if isinstance(part, str):
+        return b"str", part.encode()
+    return b"int", str(int(operator.index(part))).encode()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from framecast.atomic import NewFile
 from framecast.errors import FramecastError, VideoError
+from framecast.signature import signature
 
 WIDTH = 2400
 """Widest picture of frames, in pixels."""
@@ -368,7 +369,7 @@ def save(image: Image.Image, path: str | Path) -> None:
     path = Path(path)
     try:
         with NewFile(path) as draft:
-            image.save(draft)
+            image.save(draft, pnginfo=signature())
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise VideoError(f"{path} cannot be written: {what}; choose another place") from error

@@ -1,7 +1,10 @@
 """Dispatch, errors, interruptions and pipes."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import framecast
 from framecast import cli as package
 from framecast.cli import main as entry
 from framecast.cli import presets
+from framecast.cli.ending import Ended, told
 from framecast.cli.main import VERBS, explain
 
 COMMAND = [sys.executable, "-m", "framecast.cli"]
@@ -82,6 +86,7 @@ def _raising(error: BaseException):
         (OSError(28, "No space left on device", "x"), 2, "free some space"),
         (MemoryError(), 2, "not enough memory"),
         (RuntimeError("DefaultCPUAllocator: not enough memory"), 2, "not enough memory; use"),
+        (RuntimeError("err == 0. can't allocate memory: you tried"), 2, "not enough memory; use"),
         (BrokenPipeError(), 141, ""),
     ],
 )
@@ -178,3 +183,39 @@ def test_a_full_disk_is_one_line() -> None:
     assert done.returncode == 2
     assert "No space left" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("out", ["film.mp4", "images"])
+def test_a_signal_leaves_no_drafts(
+    frame_folder, tmp_path: Path, number: signal.Signals, out: str
+) -> None:
+    words = ("--model", "copy-last", "--context", "1", "--horizon", "10000000", "-o", f"r/{out}")
+    process = subprocess.Popen(
+        [*COMMAND, "predict", frame_folder("clip", 3), *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    made = tmp_path / "r"
+    while not any(made.glob(f".{Path(out).stem}*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert err == f"framecast: error: ended by {number.name}\n"
+    assert list(made.iterdir()) == []
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with told():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+            with pytest.raises(Ended, match="ended by SIGTERM"):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)

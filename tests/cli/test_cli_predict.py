@@ -1,5 +1,7 @@
 """`framecast predict`: every option that changes a result, and every way to go wrong."""
 
+import hashlib
+import json
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -116,6 +118,52 @@ def test_samples_get_folders_and_seeds_decide_them(cli, frame_folder, noisy: str
     assert np.array_equal(drawn["a"][:, :3], drawn["c"][:, :3])  # the context
     assert not np.array_equal(drawn["a"][:, 3:], drawn["c"][:, 3:])
     assert not np.array_equal(drawn["a"][0], drawn["a"][1])
+
+
+def test_older_samples_and_frames_do_not_stay(cli, frame_folder, noisy: str) -> None:
+    base = ("predict", frame_folder(), "--model", noisy, "--horizon", 1, "-o", "out")
+    for samples in (3, 2):
+        assert cli(*base, "--samples", samples).code == 0
+        names = {f"sample-{number + 1}" for number in range(samples)}
+        assert {path.name for path in Path("out").iterdir()} == names
+    assert cli(*base).code == 0
+    assert all(path.suffix == ".png" for path in Path("out").iterdir())
+    assert cli(*base, "--samples", 2).code == 0
+    assert {path.name for path in Path("out").iterdir()} == {"sample-1", "sample-2"}
+
+
+def test_equal_samples_are_told(cli, frame_folder) -> None:
+    ran = cli("predict", frame_folder(), *COPY, "--samples", 3, "-o", "r.mp4")
+    assert "all 3 samples are the same: this copy-last draws nothing" in ran.out
+    assert "samples are the same" not in cli("predict", "clip", *COPY, "-o", "s.mp4").out
+
+
+def test_the_contact_sheet_replaces_nobodys_picture(cli, frame_folder) -> None:
+    clip = frame_folder()
+    Image.new("RGB", (4, 4)).save("r.png")
+    before = Path("r.png").read_bytes()
+    ran = cli("predict", clip, *COPY, "-o", "r.mp4")
+    assert (ran.code, "r.png, which is no picture of framecast's" in ran.err) == (2, True)
+    assert Path("r.png").read_bytes() == before
+    assert not Path("r.mp4").exists()
+    for _ in range(2):
+        assert cli("predict", clip, *COPY, "-o", "s.mp4").code == 0
+
+
+def test_facts_of_a_folder_that_are_no_numbers(cli, frame_folder, model_folder) -> None:
+    folder = model_folder()
+    path = Path(folder) / "config.json"
+    about = json.loads(path.read_text())
+    about["about"] = {"horizon": "10", "context": 2.5}
+    path.write_text(json.dumps(about))
+    manifest = Path(folder) / "manifest.json"
+    sums = json.loads(manifest.read_text())
+    sums["files"]["config.json"] = {
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    manifest.write_text(json.dumps(sums))
+    assert cli("predict", frame_folder(), "--model", folder, "-o", "r.mp4").code == 0
 
 
 def test_samples_that_scatter_are_shown_and_told(cli, frame_folder, noisy: str) -> None:
@@ -281,6 +329,15 @@ class TestManyVideos:
         one, two = frame_folder("p/same", 3), frame_folder("q/same", 3)
         assert cli("predict", one, two, *COPY, "--horizon", 1, "-o", "r").code == 0
         assert len(images(Path("r/same"))) == len(images(Path("r/same-2"))) == 2
+
+    def test_names_with_dots(self, cli, frame_folder) -> None:
+        for name in ("cam.01", "cam.02"):
+            frame_folder(f"many/{name}", 3)
+        ran = cli("predict", "many", *COPY, "--horizon", 1, "-o", "r")
+        assert ran.code == 0, ran.err
+        assert sorted(path.name for path in Path("r").iterdir()) == [
+            *("cam.01", "cam.01.png", "cam.02", "cam.02.png")
+        ]
 
     def test_no_two_videos_share_an_output(self, tmp_path: Path) -> None:
         names = ("a.mp4", "a.avi", "a-2.mp4", "A.gif", "b/a.mp4")

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from made_clips import picture
+from PIL import Image
 
 from framecast import video
-from framecast.errors import VideoError
+from framecast.errors import FramecastError, VideoError
 
 
 def tensor(number, height=48, width=64):
@@ -137,6 +138,26 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     with pytest.raises(VideoError, match="other files"):
         write(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_numbered_images_of_others_are_not_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "mine" / "00000.png")
+    with pytest.raises(VideoError, match="other files"):
+        write(tmp_path / "mine")
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+
+
+def test_dots_in_the_name_of_a_folder(tmp_path):
+    with video.Writer(tmp_path / "cam.01", 25, images=True) as writer:
+        writer.append(torch.zeros(3, 4, 4))
+    assert [path.name for path in (tmp_path / "cam.01").iterdir()] == ["00000.png"]
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, 1e-5, float("inf"), float("nan")])
+def test_rates_that_are_none(tmp_path, fps):
+    with pytest.raises(FramecastError, match="fps is a number of frames per second from"):
+        video.Writer(tmp_path / "o.mp4", fps)
 
 
 @pytest.mark.parametrize("name", ["o.wmv", "o.png", "o.mp4.bak"])

@@ -42,6 +42,7 @@ class Demo:
 def run(argv: Sequence[str]) -> int:
     """Draw, predict, and say what was written."""
     demo = parse(Demo, "demo", argv)
+    from framecast.cli.footage import stated
     from framecast.cli.forecast import as_json
     from framecast.cli.loading import load_model
 
@@ -57,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
     wish = wish_of(predict, Path(predict.out))
     model = load_model(demo.model, demo.device)
     video = demo.out / "demo.mp4"
-    context = max(model.expects.context_min, model.about.get("context") or 10)
+    context = max(model.expects.context_min, stated(model.about.get("context")) or 10)
     draw(video, demo.clip, context + max(AFTER, demo.horizon or 0))
     outcome = predict_one(model, video, predict, wish, context)
     lines = [f"drew two moving digits: wrote {video}", *describe(outcome)]

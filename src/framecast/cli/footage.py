@@ -87,7 +87,7 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
         FramecastError: if the video cannot be read, or has too few frames.
     """
     spec, about = model.expects, model.about
-    wanted = reading.context or max(spec.context_min, _number(about.get("context")) or 1)
+    wanted = reading.context or max(spec.context_min, stated(about.get("context")) or 1)
     source = frames(path, start=reading.start, fps=reading.fps)
     first = next(source)
     target = _target(first.image.shape[:2], reading.size, spec, about.get("size"))
@@ -167,7 +167,7 @@ def _target(
         return None
     if spec.size is not None:
         return spec.size
-    short = _number(trained) or min(filter(None, map(_number, _items(trained))), default=None)
+    short = stated(trained) or min(filter(None, map(stated, _items(trained))), default=None)
     if short is None:
         return None
     scale = short / min(native)
@@ -179,7 +179,8 @@ def _items(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def _number(value: object) -> int | None:
+def stated(value: object) -> int | None:
+    """What a model's folder says where that is a whole number above 0; None otherwise."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 

@@ -12,14 +12,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from framecast.atomic import named
+from framecast.atomic import NewFolder, named
 from framecast.cli.footage import Footage
+from framecast.cli.options import FILMS
 from framecast.cli.sheet import Sheet, deviation
 from framecast.cli.terminal import Advance
-from framecast.errors import FramecastError, VideoError
+from framecast.errors import VideoError
 from framecast.evaluation.metrics import pixel
 from framecast.model import Model, Options
 from framecast.video import Writer
+from framecast.video.write import check_replaceable
 
 MARK = (0.95, 0.45, 0.0)
 """Colour of the border that `--mark` draws: red, green, blue."""
@@ -42,6 +44,8 @@ class Wish:
     """Draw a border on predicted frames."""
     options: Options | None = None
     """The model's own."""
+    images: bool = False
+    """Write a folder of images, whatever dots there are in its name."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
     errors = score.result()
     return Outcome(
         video=footage.path,
-        written=sinks.paths,
+        written=tuple(sinks.paths),
         sheet=sheet_path,
         context=len(observed),
         horizon=wish.horizon,
@@ -121,7 +125,12 @@ def forecast(model: Model, footage: Footage, wish: Wish, advance: Advance) -> Ou
         fps=footage.fps,
         size=(observed.shape[-2], observed.shape[-1]),
         errors=errors,
-        notes=(*footage.notes, *_truth_note(errors, wish.horizon, truths.fault), *sinks.notes),
+        notes=(
+            *footage.notes,
+            *_truth_note(errors, wish.horizon, truths.fault),
+            *_sample_note(model, wish.samples, deviations),
+            *sinks.notes,
+        ),
         deviation=tuple(deviations) if any(deviations) else (),
     )
 
@@ -132,37 +141,37 @@ def _title(model: Model, footage: Footage) -> str:
 
 def beside(out: Path) -> Path:
     """The contact sheet's path beside an output."""
-    return out.with_suffix(".png") if out.suffix else named(out).with_name(f"{out.name}.png")
+    film = out.suffix.lower() in FILMS
+    return out.with_suffix(".png") if film else named(out).with_name(f"{out.name}.png")
 
 
 class _Sinks:
     """The files of one prediction."""
 
-    def __init__(self, wish: Wish, fps: float) -> None:
-        count = wish.samples or 1
+    def __init__(self, wish: Wish, fps: float, stack: ExitStack) -> None:
+        count, out = wish.samples or 1, wish.out
         self._mark = wish.mark
         self._sinks: list[tuple[Writer, Render]]
-        if wish.out.suffix or count == 1:
-            self._sinks = [(Writer(wish.out, fps), tiled)]
+        images = wish.images or not out.suffix
+        if not images or count == 1:
+            self._sinks = [(Writer(out, fps, images), tiled)]
+            self.paths = [out]
         else:
-            if wish.out.is_file():
-                raise FramecastError(f"{wish.out} is a file; give another name for the folder")
+            check_replaceable(out)
+            # one folder that takes its place as a whole: no older sample stays in it
+            draft = stack.enter_context(NewFolder(out))
+            names = [f"sample-{number + 1}" for number in range(count)]
             self._sinks = [
-                (Writer(wish.out / f"sample-{number + 1}", fps), _picked(number))
-                for number in range(count)
+                (Writer(draft / name, fps), _picked(number)) for number, name in enumerate(names)
             ]
-
-    @property
-    def writers(self) -> list[Writer]:
-        return [writer for writer, _ in self._sinks]
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(writer.path for writer in self.writers)
+            self.paths = [out / name for name in names]
+        for writer, _ in self._sinks:
+            stack.enter_context(writer)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(note for writer in self.writers for note in writer.notes))
+        found = (note for writer, _ in self._sinks for note in writer.notes)
+        return tuple(dict.fromkeys(found))
 
     def write(self, frames: Float[Tensor, "s c h w"], predicted: bool) -> None:
         if self._mark:
@@ -173,11 +182,8 @@ class _Sinks:
 
 @contextmanager
 def _sinks(wish: Wish, fps: float) -> Iterator[_Sinks]:
-    sinks = _Sinks(wish, fps)
     with ExitStack() as stack:
-        for writer in sinks.writers:
-            stack.enter_context(writer)
-        yield sinks
+        yield _Sinks(wish, fps, stack)
 
 
 def _picked(number: int) -> Render:
@@ -266,6 +272,12 @@ def _truth_note(errors: Errors | None, horizon: int, fault: str | None) -> list[
     if errors.frames < horizon:
         return [f"the video goes on for {errors.frames} of the {horizon} predicted frames"]
     return []
+
+
+def _sample_note(model: Model, samples: int | None, deviations: Sequence[float]) -> list[str]:
+    if samples is None or samples < 2 or any(deviations):
+        return []
+    return [f"all {samples} samples are the same: this {model.config.type} draws nothing"]
 
 
 def summary(errors: Errors) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 import framecast
+from framecast.cli.ending import Ended, told
 from framecast.errors import FramecastError
 from framecast.registry import suggest
 
@@ -37,6 +38,9 @@ VERBS: dict[str, str] = {
 }
 """Each verb is the module of its name in this package, with `run(argv) -> exit code`."""
 
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "DefaultCPUAllocator")
+"""How PyTorch's allocators say it, on one system or another."""
+
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -44,7 +48,8 @@ BROKEN_PIPE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code.
 
-    0 is success, 1 partial failure, 2 an error that the input caused, 130 an interruption.
+    0 is success, 1 partial failure, 2 an error that the input caused, 130 an interruption, 143 and
+    129 SIGTERM and SIGHUP.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
@@ -53,12 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not debug:
             warnings.showwarning = _show_warning
         try:
-            code = _dispatch(arguments)
+            with told():
+                code = _dispatch(arguments)
             sys.stdout.flush()
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else 2
-        except KeyboardInterrupt:
-            return fail("interrupted", INTERRUPTED)
+        except (KeyboardInterrupt, Ended) as end:
+            code = end.exit_code if isinstance(end, Ended) else INTERRUPTED
+            return fail(str(end) or "interrupted", code)
         except BrokenPipeError:
             _silence(sys.stdout)
             return BROKEN_PIPE
@@ -79,7 +86,7 @@ def explain(error: BaseException) -> str | None:
         place = f"{error.filename}: " if error.filename else ""
         cure = "; free some space" if error.errno == errno.ENOSPC else ""
         return _one_line(f"{place}{error.strerror or error}{cure}")
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         return "not enough memory; use smaller frames (--size), fewer samples or a smaller batch"
     if type(error).__name__ == "OutOfMemoryError":
         return "the device is out of memory; use smaller frames, fewer samples or a smaller batch"

@@ -170,5 +170,8 @@ Size = Annotated[
     tuple[int, int] | Literal["native", "model"],
     _text(read_size, _write_size, "native|model|HxW", (tuple, str)),
 ]
+FILMS = (".mp4", ".gif")
+"""Suffixes of videos that can be written; a name without a suffix is a folder of images."""
+
 OUT = tyro.conf.arg(aliases=["-o"], metavar="PATH")
 OPTION = tyro.conf.arg(name="option", metavar="KEY=VALUE")

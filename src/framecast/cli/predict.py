@@ -10,8 +10,8 @@ from tyro.conf import Positional, UseAppendAction
 
 from framecast import listing
 from framecast.cli import terminal
-from framecast.cli.options import DEFAULT_MODEL, MODEL, OPTION, OUT, Size, Start, parse
-from framecast.errors import FramecastError
+from framecast.cli.options import DEFAULT_MODEL, FILMS, MODEL, OPTION, OUT, Size, Start, parse
+from framecast.errors import FramecastError, VideoError
 from framecast.wording import counted
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def wish_of(options: Predict, out: Path) -> "Wish":
         samples=options.samples,
         seed=options.seed,
         mark=options.mark,
+        images=_images(options.out),
     )
 
 
@@ -140,12 +141,12 @@ def predict_one(
     Raises:
         FramecastError: if it cannot be read, predicted or written.
     """
-    from framecast.cli.footage import Reading, faults, open_footage
+    from framecast.cli.footage import Reading, faults, open_footage, stated
     from framecast.cli.forecast import forecast
     from framecast.cli.loading import options_of
 
     reading = Reading(options.start, options.context or context, options.fps, options.size)
-    horizon = options.horizon or model.about.get("horizon") or DEFAULT_HORIZON
+    horizon = options.horizon or stated(model.about.get("horizon")) or DEFAULT_HORIZON
     with (
         faults() as damage,
         terminal.progress(video.name, horizon) as advance,
@@ -165,8 +166,14 @@ def outputs(videos: Sequence[Path], template: str) -> list[Path]:
     from framecast.cli.forecast import beside
 
     single = len(videos) == 1
+    suffix = "" if _images(template) else Path(template).suffix
+    if suffix and suffix.lower() not in FILMS:
+        raise VideoError(
+            f"--out {template} has the unknown suffix {suffix}; end it in .mp4 or .gif, or give a "
+            "folder name without a dot for PNG images"
+        )
     if not single and "{stem}" not in template:
-        if Path(template).suffix:
+        if suffix:
             raise FramecastError(
                 f"{len(videos)} videos cannot go to one file; put {{stem}} into --out, "
                 f"for example --out {Path(template).with_name('{stem}' + Path(template).suffix)}"
@@ -186,7 +193,8 @@ def outputs(videos: Sequence[Path], template: str) -> list[Path]:
 
     own = [free(target) for target in wanted]  # before numbers are given, so that they pass by
     numbered = (
-        (target.with_stem(f"{target.stem}-{number}") for number in count(2)) for target in wanted
+        (target.with_name(f"{target.name.removesuffix(suffix)}-{n}{suffix}") for n in count(2))
+        for target in wanted
     )
     return [
         target if first else next(filter(free, others))
@@ -194,19 +202,32 @@ def outputs(videos: Sequence[Path], template: str) -> list[Path]:
     ]
 
 
+def _images(template: str) -> bool:
+    """Whether folders of images are asked for: the names of videos may have dots, this has none."""
+    suffix = Path(template).suffix
+    return not suffix or "{stem}" in suffix or Path(template).is_dir()
+
+
 def check_inputs_safe(videos: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Refuse to write over a video that is read, or among its images.
+    """Refuse to write over a video that is read, among its images, or over somebody's picture.
 
     Raises:
         FramecastError: names the output.
     """
     from framecast.cli.forecast import beside
+    from framecast.signature import signed
 
     read = {video.resolve() for video in videos}
     for target in targets:
         for path in (target.resolve(), beside(target).resolve()):
             if read & {path, path.parent} or any(path in video.parents for video in read):
                 raise FramecastError(f"{path} would overwrite an input; give another --out")
+        sheet = beside(target)
+        if sheet.exists() and not signed(sheet):
+            raise FramecastError(
+                f"the contact sheet would replace {sheet}, which is no picture of framecast's; "
+                "give another --out"
+            )
 
 
 def describe(outcome: "Outcome") -> list[str]:

@@ -19,23 +19,27 @@ from torch import Tensor
 
 from framecast.atomic import NewFile, NewFolder
 from framecast.errors import FramecastError, VideoError
+from framecast.signature import signature, signed
 from framecast.video.stream import reason
 
 GIF_MAX_FPS = 50
 """Viewers show a GIF with shorter gaps than 2/100 s at a tenth of its speed."""
 
+LEAST_FPS = 0.001
+
 # Left to choose its vector code and threads, x264 does not write the same file twice.
 _SAME_FILE = {"x264-params": "cpu-independent=1"}
 _THREADS = 4
-_OWN_FRAME = re.compile(r"\d{5,}\.png")
+_OWN_FRAME, _OWN_SAMPLE = re.compile(r"\d{5,}\.png"), re.compile(r"sample-\d+")
 
 
 class Writer:
     """Write a video frame by frame; use as a context manager.
 
     The suffix chooses: `.mp4` (H.264, 4:2:0, quality of crf 18), `.gif`, or none for a folder of
-    PNG images (`00000.png` …). Everything goes to a temporary name beside the target, which takes
-    its place when the `with` block ends well; otherwise what stood there before is untouched.
+    PNG images (`00000.png` …), which replaces a folder of such images, and of no others. Everything
+    goes to a temporary name beside the target, which takes its place when the `with` block ends
+    well; otherwise what stood there before is untouched.
 
         with Writer("out.mp4", fps=25) as writer:
             writer.append(frame)
@@ -45,24 +49,25 @@ class Writer:
         count: frames written so far.
     """
 
-    def __init__(self, path: str | Path, fps: float | int):
+    def __init__(self, path: str | Path, fps: float | int, images: bool = False):
         """Prepare; nothing is written before the `with` block.
 
         Args:
             path: target; missing parent folders are made.
-            fps: frames per second; a folder of images does not keep it.
+            fps: frames per second, 0.001 at least; a folder of images does not keep it.
+            images: write a folder of images, whatever dots there are in its name.
 
         Raises:
             VideoError: if the suffix is unknown, or the target is a folder with other files.
-            FramecastError: if `fps` is not positive.
+            FramecastError: if `fps` is too small or no number.
         """
-        if not (math.isfinite(fps) and fps > 0):
-            raise FramecastError(f"fps is a positive number of frames per second, not {fps}")
+        if not (math.isfinite(fps) and fps >= LEAST_FPS):
+            raise FramecastError(f"fps is a number of frames per second from 0.001, not {fps}")
         self.path = Path(path)
         self.notes: list[str] = []
         self.count = 0
         self._fps = fps
-        self._suffix = _suffix(self.path)
+        self._suffix = _suffix(self.path, images)
         self._shape: torch.Size | None = None
         self._sink: _Sink | None = None
         self._target = (NewFile if self._suffix else NewFolder)(self.path)
@@ -156,7 +161,8 @@ class _Images(_Sink):
         self._count = 0
 
     def append(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
-        Image.fromarray(image).save(self._path / f"{self._count:05d}.png")
+        path = self._path / f"{self._count:05d}.png"
+        Image.fromarray(image).save(path, pnginfo=signature())
         self._count += 1
 
     def finish(self) -> None:
@@ -269,22 +275,33 @@ def _paletted(
     return np.asarray(reduced), palette
 
 
-def _suffix(path: Path) -> Literal[".mp4", ".gif", ""]:
+def check_replaceable(folder: Path) -> None:
+    """See that a folder of images may be written, or one with a folder of images per sample.
+
+    Raises:
+        VideoError: if something stands there that is not of images that were written here.
+    """
+    if folder.is_dir():
+        for entry in folder.iterdir():
+            if entry.is_dir() and _OWN_SAMPLE.fullmatch(entry.name):
+                check_replaceable(entry)
+            elif not (_OWN_FRAME.fullmatch(entry.name) and signed(entry)):
+                raise VideoError(f"{folder} is a folder with other files; choose another name")
+    elif folder.exists():
+        raise VideoError(f"{folder} is a file; give another name for the folder of images")
+
+
+def _suffix(path: Path, images: bool) -> Literal[".mp4", ".gif", ""]:
     """What to write; refuses what cannot be written or would replace other files."""
     suffix = path.suffix.lower()
-    if path.is_dir():
-        if not all(_OWN_FRAME.fullmatch(entry.name) for entry in path.iterdir()):
-            raise VideoError(f"{path} is a folder with other files; choose another name")
+    if images or not suffix or path.is_dir():
+        check_replaceable(path)
         return ""
     if suffix == ".mp4":
         return ".mp4"
     if suffix == ".gif":
         return ".gif"
-    if suffix:
-        raise VideoError(
-            f"{path} has the unknown suffix {suffix}; end it in .mp4 or .gif, or give a folder "
-            "name without a dot for PNG images"
-        )
-    if path.exists():
-        raise VideoError(f"{path} is a file; give another name for the folder of images")
-    return ""
+    raise VideoError(
+        f"{path} has the unknown suffix {suffix}; end it in .mp4 or .gif, or give a folder "
+        "name without a dot for PNG images"
+    )
