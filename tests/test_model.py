@@ -100,9 +100,9 @@ WRONG = {
     "torch.zeros(1, 2, 1, 0, 4), 1": "got the shape (1, 2, 1, 0, 4)",
     "torch.zeros(2, 1, 4, 4), 1": "expects frames as b t c h w, got the shape (2, 1, 4, 4)",
     "torch.full((1, 2, 1, 4, 4), 255.0), 1": "expects frames in [0, 1], got up to 255; divide",
-    "torch.zeros(1, 2, 1, 4, 4), 2.0": "the horizon is a whole number of frames from 1, got 2.0",
-    "torch.zeros(1, 2, 1, 4, 4), 0": "the horizon is a whole number of frames from 1, got 0",
-    "torch.zeros(1, 2, 1, 4, 4), 1, samples=1.5": "samples is a whole number from 1, or None",
+    "torch.zeros(1, 2, 1, 4, 4), 2.0": "the horizon is at least 1 whole frame, got 2.0",
+    "torch.zeros(1, 2, 1, 4, 4), 0": "the horizon is at least 1 whole frame, got 0",
+    "torch.zeros(1, 2, 1, 4, 4), 1, samples=1.5": "samples is at least 1, as a whole number",
 }
 
 

@@ -275,9 +275,11 @@ class Model(nn.Module, ABC):
         name = self.config.type
         self._check_frames(clip.frames)
         if not _whole(horizon):
-            raise FramecastError(f"the horizon is a whole number of frames from 1, got {horizon}")
+            raise FramecastError(f"the horizon is at least 1 whole frame, got {horizon}")
         if not (samples is None or _whole(samples)):
-            raise FramecastError(f"samples is a whole number from 1, or None, got {samples}")
+            raise FramecastError(
+                f"samples is at least 1, as a whole number, or None, got {samples}"
+            )
         if not isinstance(options, self.options_type):
             raise FramecastError(
                 f"{name} expects {self.options_type.__name__}, got {type(options).__name__}"

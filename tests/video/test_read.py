@@ -1,7 +1,9 @@
 """Reading: order, times, seeking, resampling, formats."""
 
 from fractions import Fraction
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -208,6 +210,32 @@ def test_probe(make: Make):
     inexact = video.probe(make("c.avi", 24, codec="mpeg4"))
     assert not inexact.exact
     assert inexact.frames == 24
+
+
+def test_the_rate_of_a_variable_one_is_its_mean(make: Make):
+    times = [0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 1800]
+    info = video.probe(make("vfr.mkv", 10, times=times, rate=30))
+    assert (info.frames, info.fps, info.seconds) == (10, pytest.approx(5), pytest.approx(2))
+    assert video.probe(make("even.mkv", 24, rate=30)).fps == 30  # though 1/30 s is rounded in it
+    assert video.probe(make("one.mkv", 1)).fps == 25
+
+
+@pytest.mark.parametrize(("pixels", "level"), [("yuv420p", 1), ("yuv420p10le", 4)])
+@pytest.mark.parametrize("shade", [16, 100, 235])
+def test_shades_are_kept_whatever_the_depth(tmp_path, pixels: str, level: int, shade: int):
+    path = tmp_path / "flat.mkv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        frame = av.VideoFrame(64, 48, pixels)
+        kind = np.dtype("u1" if level == 1 else "<u2")
+        for number, plane in enumerate(frame.planes):
+            value = (shade if number == 0 else 128) * level
+            plane.update(np.full(plane.buffer_size // kind.itemsize, value, kind).tobytes())
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    (read,) = video.frames(path)
+    assert np.abs(read.image.astype(int) - round((shade - 16) * 255 / 219)).max() <= 1
 
 
 def test_what_looks_like_a_video(make: Make, tmp_path):

@@ -64,8 +64,9 @@ def probe(path: str | Path) -> VideoInfo:
         return _folder(path)
     with opened(path) as video:
         first, _ = decoded(video)
-        frames, exact = _count(video)
-        seconds = _length(video, frames)
+        times = _times(video)
+        frames, exact = _count(video, times)
+        seconds = _length(video, frames, times)
         a, b, c, d = display_matrix(first)
         turned = abs(b) + abs(c) > abs(a) + abs(d)
         rotation = (90 if b > 0 else 270) if turned else (180 if a < 0 and d < 0 else 0)
@@ -91,22 +92,34 @@ def _folder(path: Path) -> VideoInfo:
     return VideoInfo(path, width, height, len(paths), True, None, None, 0, 1.0, kind, mode)
 
 
-def _count(video: OpenVideo) -> tuple[int | None, bool]:
+def _times(video: OpenVideo) -> list[int] | None:
+    """When frames are shown, in the stream's clock, where that is known without much reading."""
+    indexed = "mov" in video.container.format.name and video.stream.frames
+    small = video.path.stat().st_size <= _COUNTED
+    return packet_times(video.path) if small and not indexed else None
+
+
+def _count(video: OpenVideo, times: list[int] | None) -> tuple[int | None, bool]:
     if "mov" in video.container.format.name and video.stream.frames:
         return sum(not entry.is_discard for entry in video.stream.index_entries), True
-    if video.path.stat().st_size <= _COUNTED:
-        times = packet_times(video.path)
-        if times:
-            return len(times), True
-    length = _length(video, None)
+    if times:
+        return len(times), True
+    length = _length(video, None, None)
     return (None if length is None else max(1, round(float(length) * video.rate))), False
 
 
-def _length(video: OpenVideo, frames: int | None) -> Fraction | None:
+def _length(video: OpenVideo, frames: int | None, times: list[int] | None) -> Fraction | None:
     """Seconds, from the best that the file states."""
     stream = video.stream
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
-    if frames is not None and stream.average_rate:
-        return frames / stream.average_rate
+    stated = frames / stream.average_rate if frames and stream.average_rate else None
+    if times and len(times) > 1 and stream.time_base:
+        shown = (times[-1] - times[0]) * stream.time_base
+        shown += shown / (len(times) - 1)  # the last frame is shown for as long as the others
+        # a stated rate is exact where the times, which are rounded, go with it
+        if stated is None or abs(shown - stated) > stated / 100:
+            return shown
+    if stated is not None:
+        return stated
     return Fraction(video.container.duration, av.time_base) if video.container.duration else None

@@ -210,7 +210,9 @@ def upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
     if any(component.is_alpha for component in frame.format.components):
         image = over_white(_pixels(frame.reformat(format="rgba"), 4))
     else:
-        packed = frame.reformat(format="rgb24")
+        # straight from more than 8 bits to packed bytes, FFmpeg rounds two levels too dark
+        deep = any(component.bits > 8 for component in frame.format.components)
+        packed = (frame.reformat(format="gbrp") if deep else frame).reformat(format="rgb24")
         image = _pixels(packed, 3)
         if packed is frame:  # the decoder's own buffer, which later frames may refer to
             image = image.copy()
