@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_leaves
 from framecast import registry
 from framecast.clip import Clip
 from framecast.errors import ConfigError
-from framecast.models.convlstm import ConvLSTMConfig
+from framecast.layers.recurrent.convlstm import ConvLSTMUnit
+from framecast.models.convlstm import PORTION, ConvLSTMConfig
 from framecast.models.convlstm import TrainingConfig as ConvLSTMTraining
 from framecast.models.e3d_lstm import E3DLSTMConfig
 from framecast.models.e3d_lstm import TrainingConfig as E3DTraining
@@ -198,6 +199,25 @@ def test_a_rollout_holds_states_alone(name):
         next(stream)
     assert sizes[-8] == sizes[-1]
     assert sum(frame() is not None for frame in frames) <= 2
+
+
+@pytest.mark.parametrize("layout", ["stack", "forecaster"])
+def test_a_long_context_is_observed_in_portions(layout, monkeypatch):
+    """As at once, but with the features of a few frames between the layers."""
+    model = build(ConvLSTMConfig(patch=2, hidden=(2, 2), kernel=3, layout=layout))
+    frames, seen = clips(length=40), []
+    plain = ConvLSTMUnit.project
+    monkeypatch.setattr(
+        ConvLSTMUnit, "project", lambda unit, maps: seen.append(len(maps)) or plain(unit, maps)
+    )
+    with torch.no_grad():
+        found = model.observe(frames)
+    assert max(seen) == len(frames) * PORTION < 40
+    seen.clear()
+    expected = model.observe(frames)
+    assert max(seen) == len(frames) * 40
+    for ours, theirs in zip(_tensors(found), _tensors(expected), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 def _tensors(state) -> list[torch.Tensor]:

@@ -29,6 +29,9 @@ from framecast.schedules import constant
 
 States = list[ConvLSTMState]
 
+PORTION = 16
+"""Observed frames whose features are held at a time where no gradients are wanted."""
+
 
 @dataclass(frozen=True)
 class ConvLSTMConfig(ModelConfig):
@@ -92,17 +95,26 @@ def _encoder(config: ConvLSTMConfig) -> Layers[ConvLSTMUnit]:
 def _observe(
     units: Layers[ConvLSTMUnit], frames: Tensor, recomputed: bool
 ) -> tuple[Tensor, States]:
-    """Run layers over observed frames, layer by layer: the top's outputs, and the last states."""
-    states = []
-    for unit in units:
-        frames, state = recompute(_layer, unit, frames, when=recomputed)
-        states.append(state)
-    return frames, states
+    """Run layers over observed frames, layer by layer: the top's outputs, and the last states.
+
+    Without gradients only so many frames are between the layers at a time.
+    """
+    states: list[ConvLSTMState | None] = [None] * len(units)
+    tops = []
+    for portion in frames.split(frames.shape[1] if torch.is_grad_enabled() else PORTION, 1):
+        top = portion
+        for place, unit in enumerate(units):
+            top, states[place] = recompute(_layer, unit, top, states[place], when=recomputed)
+        tops.append(top)
+    return torch.cat(tops, 1), [state for state in states if state is not None]
 
 
-def _layer(unit: ConvLSTMUnit, frames: Tensor) -> tuple[Tensor, ConvLSTMState]:
+def _layer(
+    unit: ConvLSTMUnit, frames: Tensor, before: ConvLSTMState | None
+) -> tuple[Tensor, ConvLSTMState]:
     projected = unit.project(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-    state, outputs = unit.initial(frames), []
+    state = unit.initial(frames) if before is None else before
+    outputs = []
     for step in projected.unbind(1):
         output, state = unit.step(step, state)
         outputs.append(output)
