@@ -213,6 +213,24 @@ def test_portions_change_nothing(invented: Path, monkeypatch: pytest.MonkeyPatch
     torch.testing.assert_close(lpips(one, two, model), whole)
 
 
+@pytest.mark.parametrize("portion", [1, 4, 100])
+def test_a_frame_is_looked_at_once_for_all_samples(
+    invented: Path, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    frames, target = random_pair(15, 3, 32, 32)
+    samples, truth = frames.view(5, 3, 1, 3, 32, 32), target[:3].view(3, 1, 3, 32, 32)
+    model = load("squeeze", "0.1", invented, CPU)
+    monkeypatch.setattr(module, "PORTION", portion * frames[0].numel())
+    seen, plain = [], Lpips.looked_at
+    monkeypatch.setattr(
+        Lpips, "looked_at", lambda self, images: seen.append(len(images)) or plain(self, images)
+    )
+    together = lpips(samples, truth.expand(5, *truth.shape), model)
+    assert together.shape == (5, 3, 1)
+    assert sum(seen) == 15 + {1: 15, 4: 6, 100: 3}[portion]
+    torch.testing.assert_close(together, lpips(samples, truth.repeat(5, 1, 1, 1, 1, 1), model))
+
+
 def test_a_model_is_loaded_once(invented: Path) -> None:
     assert load("alex", "0.1", invented, CPU) is load("alex", "0.1", invented, CPU)
     assert not load("alex", "0.1", invented, CPU).training

@@ -65,17 +65,19 @@ class Lpips(nn.Module):
         self, one: Float[Tensor, "n 3 h w"], two: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, "n"]:
         """Distance of RGB images in [-1, 1]: summed over layers, mean over each layer's pixels."""
-        total = one.new_zeros(len(one))
-        pairs = zip(self._looked_at(one), self._looked_at(two), self.heads, strict=True)
-        for first, second, head in pairs:
-            squared = (_unit(first) - _unit(second)).square()
-            total = total + (squared * head).sum(1).mean((1, 2))
-        return total
+        return self.between(self.looked_at(one), self.looked_at(two))
 
-    def _looked_at(self, images: Tensor) -> list[Tensor]:
+    def looked_at(self, images: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """What is compared of images: unit vectors in each place of each layer."""
         if self.version == "0.1":
             images = (images - self.shift) / self.scale
-        return self.features(images)
+        return [_unit(features) for features in self.features(images)]
+
+    def between(self, one: list[Tensor], two: list[Tensor]) -> Float[Tensor, "n"]:
+        """The distance, from what `looked_at` gives."""
+        layers = zip(one, two, self.heads, strict=True)
+        distances = [((a - b).square() * head).sum(1).mean((1, 2)) for a, b, head in layers]
+        return torch.stack(distances).sum(0)
 
 
 def lpips(
@@ -89,7 +91,8 @@ def lpips(
 
     Args:
         prediction: Frames in [0, 1], RGB or gray (c = 3 or 1; gray is repeated to three channels).
-        target: Frames in [0, 1] of the same shape.
+        target: Frames in [0, 1] of the same shape. Where it is one that was expanded over samples,
+            it is looked at once for all of them.
         model: From `load`, on the frames' device.
         published_range: Map [0, 1] to the network's range [-1, 1]. `False` feeds [0, 1] as it is,
             which some published evaluations do; the scale of the values differs.
@@ -113,7 +116,33 @@ def lpips(
     def frames(one: Tensor, two: Tensor) -> Tensor:
         return model(_fed(one, published_range), _fed(two, published_range))
 
+    expanded = target.ndim > 3 and len(target) > 1 and target.stride(0) == 0
+    if expanded and prediction.shape == target.shape:
+        return _against_one(prediction, target[0], model, published_range)
     return per_frame(frames, prediction, target, pixels=PORTION)
+
+
+def _against_one(
+    prediction: Float[Tensor, "s *n c h w"],
+    target: Float[Tensor, "*n c h w"],
+    model: Lpips,
+    published_range: bool,
+) -> Float[Tensor, "s *n"]:
+    """All samples of a frame one after another, so that few target frames meet in a portion."""
+    with torch.no_grad():
+        samples, *leading = prediction.shape[:-3]
+        ours = prediction.movedim(0, -4).flatten(0, -4)
+        theirs = target.reshape(-1, *target.shape[-3:])
+        owners = torch.arange(len(theirs), device=target.device).repeat_interleave(samples)
+        portion = max(1, PORTION // theirs[0].numel())
+        distances = []
+        for own, owner in zip(ours.split(portion), owners.split(portion), strict=True):
+            first, last = int(owner[0]), int(owner[-1])
+            seen = model.looked_at(_fed(theirs[first : last + 1].float(), published_range))
+            repeated = [layer[owner - first] for layer in seen]
+            own_seen = model.looked_at(_fed(own.float(), published_range))
+            distances.append(model.between(own_seen, repeated))
+        return torch.cat(distances).reshape(*leading, samples).movedim(-1, 0)
 
 
 def folder_of(weights: Path | None) -> Path | None:
