@@ -96,12 +96,13 @@ WRONG = {
     "torch.zeros(1, 2, 1, 4, 4, dtype=torch.uint8), 1": "got torch.uint8; divide by 255",
     "torch.zeros(1, 2, 1, 4, 4).double(), 1": "weights of torch.float32, got frames of",
     "torch.zeros(1, 2, 1, 4, 4).numpy(), 1": "expects a torch tensor b t c h w in [0, 1], got nda",
+    "torch.zeros(1, 2, 1, 4, 4, device='meta'), 1": "is on cpu, got frames on meta; move one",
     "torch.zeros(0, 2, 1, 4, 4), 1": "got the shape (0, 2, 1, 4, 4)",
     "torch.zeros(1, 2, 1, 0, 4), 1": "got the shape (1, 2, 1, 0, 4)",
     "torch.zeros(2, 1, 4, 4), 1": "expects frames as b t c h w, got the shape (2, 1, 4, 4)",
     "torch.full((1, 2, 1, 4, 4), 255.0), 1": "expects frames in [0, 1], got up to 255; divide",
-    "torch.zeros(1, 2, 1, 4, 4), 2.0": "the horizon is at least 1 whole frame, got 2.0",
-    "torch.zeros(1, 2, 1, 4, 4), 0": "the horizon is at least 1 whole frame, got 0",
+    "torch.zeros(1, 2, 1, 4, 4), 2.0": "the horizon is at least 1 frame, as a whole number, got 2.0",
+    "torch.zeros(1, 2, 1, 4, 4), 0": "the horizon is at least 1 frame, as a whole number, got 0",
     "torch.zeros(1, 2, 1, 4, 4), 1, samples=1.5": "samples is at least 1, as a whole number",
 }
 

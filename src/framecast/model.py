@@ -275,7 +275,9 @@ class Model(nn.Module, ABC):
         name = self.config.type
         self._check_frames(clip.frames)
         if not _whole(horizon):
-            raise FramecastError(f"the horizon is at least 1 whole frame, got {horizon}")
+            raise FramecastError(
+                f"the horizon is at least 1 frame, as a whole number, got {horizon}"
+            )
         if not (samples is None or _whole(samples)):
             raise FramecastError(
                 f"samples is at least 1, as a whole number, or None, got {samples}"
@@ -325,6 +327,10 @@ class Model(nn.Module, ABC):
         if frames.dtype != weights.dtype and not torch.is_autocast_enabled(frames.device.type):
             raise FramecastError(
                 f"{name} has weights of {weights.dtype}, got frames of {frames.dtype}; convert them"
+            )
+        if frames.device != weights.device:
+            raise FramecastError(
+                f"{name} is on {weights.device}, got frames on {frames.device}; move one of them"
             )
         if frames.device.type == "cpu" and frames.numel() and frames.detach().amax() > BRIGHTEST:
             raise FramecastError(
