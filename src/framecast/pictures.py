@@ -21,8 +21,7 @@ WIDTH = 2400
 MOST_SAMPLES = 16
 """Most rows of samples on a sheet; more are left out, and the sheet says so."""
 
-_MARGIN = 24
-_GAP = 4  # between frames
+_MARGIN, _GAP = 24, 4  # around all, between frames
 _DIVIDE = 28  # between groups of columns
 _INK, _FAINT, _RULE = (34, 34, 34), (120, 120, 120), (205, 205, 205)
 _CONTEXT, _PREDICTION = (96, 110, 125), (198, 80, 40)
