@@ -133,7 +133,10 @@ def test_what_is_not_finite_is_not_tested(tmp_path: Path) -> None:
     assert names == {"convlstm", "stip", "context-mean"}
     assert len(found.pairs["mse"]) == 6
     assert texts(found.table, "copy-last")["PSNR, dB ↑"] == Cell("∞")
-    note = "PSNR: copy-last is first, but not tested against stip: not all figures are finite"
+    note = (
+        "PSNR: nothing is marked, as copy-last matches some frames exactly, which makes its mean "
+        "infinite"
+    )
     assert note in found.table.notes
 
 

@@ -1,13 +1,14 @@
 """Whether models differ on the same sequences, and which one may be called the best."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from framecast.evaluation.comparison.lines import Line, ranked
+from framecast.evaluation.comparison.lines import Line, mean, ranked
 from framecast.evaluation.result import MetricInfo
 from framecast.evaluation.statistics import LEVEL, Comparison, bootstrap, holm
 
@@ -72,6 +73,9 @@ def verdict(
     best, second = order[0].name, order[1].name
     pair = next((each for each in pairs if {each.first, each.second} == {best, second}), None)
     if pair is None:
+        if math.isinf(mean(order[0].row.values.get(key)) or 0):
+            why = f"{best} matches some frames exactly, which makes its mean infinite"
+            return Verdict(None, f"{info.label}: nothing is marked, as {why}")
         why = _untested(order[:2], key)
         words = f"{info.label}: {best} is first, but not tested against {second}: {why}"
         return Verdict(None, words)
