@@ -69,7 +69,6 @@ def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) 
             continue
         say(f"{progress} {step.line}")
         if step.kind == "train" and step.makes is not None and not step.makes.exists():
-            step.makes.parent.mkdir(parents=True, exist_ok=True)
             write_text(_record(step.makes), f"{step.line}\n")
         code = call(step, output)
         if code != 0:
