@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from framecast.reproduction.entries import Entry, Line, Measure, Part, Training
 
 SMALL = "moving-mnist-small"
+PLACE = ("--data.size", "128", "128", "--data.crop", "64", "64")
+"""Parts of frames, in the size in which videos are predicted."""
 
 
 def _lengths(frames: int) -> tuple[str, ...]:
@@ -22,7 +24,7 @@ class Model:
     digits_as: tuple[str, ...] = ()
     """Options that give it the digits of the others."""
     videos_as: tuple[str, ...] = ()
-    """Options that give it the lengths of the others."""
+    """Options that give it the frames and lengths of the others."""
 
     def trained(self, preset: str, minutes: int, *changes: str) -> Training:
         """In one thread, whose processor time does not depend on what else runs."""
@@ -50,14 +52,25 @@ MODELS = (
     Model("PredRNN++", "predrnn-pp"),
     Model("E3D-LSTM", "e3d-lstm"),
     Model("SimVP-gSTA", "simvp"),
-    Model("S-HR-VQVAE", "s-hr-vqvae", digits="moving-mnist-cpu"),
+    Model(
+        "S-HR-VQVAE",
+        "s-hr-vqvae",
+        digits="moving-mnist-cpu",
+        videos_as=(*PLACE, "--data.flip"),
+    ),
     Model("Video VQ-VAE", "video-vqvae"),
-    Model("STIP", "stip", digits="moving-mnist", videos_as=_lengths(5)),
+    Model(
+        "STIP",
+        "stip",
+        digits="moving-mnist",
+        digits_as=("--data.digits", "mnist+glyphs"),
+        videos_as=_lengths(5),
+    ),
     Model(
         "HAF-SVG-2",
         "haf-svg",
         digits_as=("--data.variant", "srivastava", *_lengths(10)),
-        videos_as=_lengths(5),
+        videos_as=(*_lengths(5), *PLACE),
     ),
     V3D,
 )
@@ -69,7 +82,6 @@ STEPS = {
 }
 """The rows of V3D-ConvLSTM's Table 3, with what the names of their presets end in."""
 DIGITS = Measure("moving-mnist/10-10", "moving-mnist", ("--limit", "1000"), "1000")
-PLACE = ("--data.size", "128", "128", "--data.crop", "64", "64")
 NOTE = (
     "30 minutes of processor time for the steps of each training; validation, pictures and codes "
     "made before a stage come on top"

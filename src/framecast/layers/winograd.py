@@ -1,0 +1,310 @@
+"""Convolutions by Winograd's minimal filtering: the same sums of fewer products.
+
+Eight values in a row meet a kernel of 5 in four results, which are 20 products. Taken for
+polynomials, values and kernel are known by what they are at eight points; a product at each is all
+that the four results need. Of a tile of 8×8 that makes 64 products for every pair of channels where
+there were 400, and each point's are one product of matrices. Values, kernels and results change
+between the two forms by constant matrices, at a cost that many channels make small.
+
+Rounding is another: six times that of a convolution in single precision, 4e-6 of the results'
+standard deviation. Only that precision, on a CPU, is computed so, and only where it is faster;
+`Planes` and `Volumes` are else what they are derived from. Kernels are transformed once and kept,
+2.56 times their size, until the weights change.
+
+Reference:
+    Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016), with the points 0, ±1,
+    ±2, ±1/2 and ∞, whose rounding is the smallest of those tried (fractions from 1/4 to 3).
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+KERNEL, RESULTS = 5, 4
+TILE = KERNEL + RESULTS - 1
+AREA = TILE * TILE
+POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
+FEWEST_IN, FEWEST_OUT = 96, 128
+"""Channels from which on this is faster than a convolution."""
+PORTION = 1 << 23
+"""Results at points, as numbers, that are made at a time: 32 MiB."""
+
+
+class Planes(nn.Conv2d):
+    """A convolution of maps that keeps their size."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool) -> None:
+        """With PyTorch's weights.
+
+        Args:
+            inputs: Channels in.
+            outputs: Channels out.
+            kernel: Height and width, odd.
+            bias: Whether it has a bias.
+        """
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:  # noqa: A002
+        """Convolve; around the maps there would be zeros."""
+        if not pays(input, self.weight):
+            return super().forward(input)
+        found = _convolve(self, input.unsqueeze(2), self.weight.unsqueeze(2)).squeeze(2)
+        return found if self.bias is None else found + self.bias[:, None, None]
+
+
+class Volumes(nn.Conv3d):
+    """A convolution that keeps depth and size, without products with frames that are not there.
+
+    It is one of two dimensions for every frame of the kernel, of all frames that this one meets.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int, int], bias: bool) -> None:
+        """With PyTorch's weights.
+
+        Args:
+            inputs: Channels in.
+            outputs: Channels out.
+            kernel: Depth, height and width; the last two odd. An even depth reaches one frame
+                farther on than back.
+            bias: Whether it has a bias.
+        """
+        super().__init__(inputs, outputs, kernel, bias=bias)
+
+    def forward(self, input: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b k d h w"]:  # noqa: A002
+        """Convolve; before the first frame and behind the last one there would be zeros."""
+        if pays(input, self.weight):
+            total = _convolve(self, input, self.weight)
+        else:
+            total = self._by_frames(input)
+        return total if self.bias is None else total + self.bias[:, None, None, None]
+
+    def _by_frames(self, maps: Tensor) -> Tensor:
+        depth, total = maps.shape[2], None
+        for ahead, weight in zip(_reach(self.weight), self.weight.unbind(2), strict=True):
+            if abs(ahead) < depth:
+                made = self._frames(maps[:, :, max(0, ahead) : depth + min(0, ahead)], weight)
+                made = functional.pad(made, (0, 0) * 2 + (max(0, -ahead), max(0, ahead)))
+                total = made if total is None else total + made
+        assert total is not None
+        return total
+
+    def _frames(self, maps: Tensor, weight: Tensor) -> Tensor:
+        """Each frame by itself."""
+        pad = (self.kernel_size[1] // 2, self.kernel_size[2] // 2)
+        if maps.shape[2] == 1:
+            return functional.conv2d(maps.squeeze(2), weight, padding=pad).unsqueeze(2)
+        flat = maps.transpose(1, 2).flatten(0, 1)
+        made = functional.conv2d(flat, weight, padding=pad)
+        return made.unflatten(0, (len(maps), -1)).transpose(1, 2)
+
+
+def pays(maps: Tensor, weight: Tensor) -> bool:
+    """Whether maps are convolved faster, and no less exactly than they have to be, at points.
+
+    It does not depend on how many maps there are, so that a batch rounds as its parts do.
+    """
+    outputs, inputs, *_, height, width = weight.shape
+    return (
+        (height, width) == (KERNEL, KERNEL)
+        and inputs >= FEWEST_IN
+        and outputs >= FEWEST_OUT
+        and maps.device.type == "cpu"
+        and maps.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+# ---- kernels at points
+
+
+_KEPT: WeakKeyDictionary[nn.Module, tuple[tuple[int, int], Tensor]] = WeakKeyDictionary()
+"""Kernels at points by module, with the place and version of the weights that they are of."""
+
+
+def _convolve(module: nn.Module, maps: Tensor, weight: Tensor) -> Tensor:
+    found: Tensor = _Convolution.apply(maps, weight, _at_points(module, weight))
+    return found
+
+
+def _at_points(module: nn.Module, weight: Tensor) -> Float[Tensor, "depth points k c"]:
+    """The kernels at the points, which are made anew when the weights have changed."""
+    if weight.is_inference():  # nothing tells when they change
+        return _transformed(weight)
+    state = (weight.data_ptr(), weight._version)
+    kept = _KEPT.get(module)
+    if kept is None or kept[0] != state:
+        kept = _KEPT[module] = (state, _transformed(weight))
+    return kept[1]
+
+
+@torch.no_grad()
+def _transformed(weight: Float[Tensor, "k c d h w"]) -> Float[Tensor, "depth points k c"]:
+    outputs, inputs, depth = weight.shape[:3]
+    kernels = weight.flatten(3).permute(2, 0, 1, 3).reshape(depth, outputs * inputs, -1)
+    return (_matrices().kernels @ kernels.mT).view(depth, AREA, outputs, inputs)
+
+
+class _Matrices(NamedTuple):
+    """From places of a tile to points, and back; `results` are from points to places."""
+
+    values: Float[Tensor, "points tile"]
+    kernels: Float[Tensor, "points kernel"]
+    results: Float[Tensor, "four_by_four points"]
+
+
+@lru_cache(maxsize=1)
+def _matrices() -> _Matrices:
+    """For tiles: those for rows, once along each axis.
+
+    A row of values is the transpose of a polynomial's product: with V a polynomial's values at the
+    points, and ∞ its last coefficient, the results are V₄ᵀ (V₅ kernel · V₈⁻ᵀ values).
+    """
+    results, kernels, whole = (_at(size) for size in (RESULTS, KERNEL, TILE))
+    values = torch.linalg.inv(whole).T
+    balance = (values.abs().sum(1, True) / kernels.abs().sum(1, True)).sqrt()
+    axes = (values / balance, kernels * balance, results.T)
+    return _Matrices(*(torch.kron(each, each).float() for each in axes))
+
+
+def _at(coefficients: int) -> Float[Tensor, "points coefficients"]:
+    """A polynomial of so many coefficients at all points."""
+    points = torch.tensor(POINTS, dtype=torch.float64, device="cpu")
+    finite = points[:, None] ** torch.arange(coefficients, device="cpu")
+    last = torch.zeros(1, coefficients, dtype=torch.float64, device="cpu")
+    last[0, -1] = 1
+    return torch.cat([finite, last])
+
+
+# ---- the convolution
+
+
+class _Convolution(torch.autograd.Function):
+    """Of maps `b c d h w`, with kernels `k c depth 5 5` and the same at points."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, weight: Tensor, points: Tensor) -> Tensor:
+        ctx.save_for_backward(maps, weight, points)
+        batch, _, depth, height, width = maps.shape
+        down, across = _tiles_along(height), _tiles_along(width)
+        outputs = len(weight)
+        shape = (batch, depth, down, RESULTS, across, RESULTS, outputs)
+        found = maps.new_empty(shape)
+        for part in _portions(maps, outputs):
+            values = _values(maps[part])
+            sums = torch.bmm(values, points[_centre(weight)].mT)
+            for own, other, kernel in _meetings(weight, depth, values.shape[1] // depth):
+                sums[:, own].baddbmm_(values[:, other], points[kernel].mT)
+            placed = _matrices().results @ sums.view(AREA, -1)
+            placed = placed.view(RESULTS, RESULTS, depth, -1, down, across, outputs)
+            found[part] = placed.permute(3, 2, 4, 0, 5, 1, 6)
+        found = found.view(batch, depth, down * RESULTS, across * RESULTS, outputs)
+        return found[:, :, :height, :width].permute(0, 4, 1, 2, 3)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        maps, weight, points = ctx.saved_tensors
+        of_maps, of_weight, _ = ctx.needs_input_grad
+        depth, outputs, centre = maps.shape[2], len(weight), _centre(weight)
+        parts: list[Tensor] = []
+        kernels = torch.empty_like(points) if of_weight else None
+        for part in _portions(maps, outputs):
+            sums = _spread(gradient[part])
+            meetings = _meetings(weight, depth, sums.shape[1] // depth)
+            if of_maps:
+                values = torch.bmm(sums, points[centre])
+                for own, other, kernel in meetings:
+                    values[:, other].baddbmm_(sums[:, own], points[kernel])
+                parts.append(_gathered(values, maps[part]))
+            if kernels is not None:
+                values, old = _values(maps[part]), min(part.start, 1)
+                kernels[centre].baddbmm_(sums.mT, values, beta=old)
+                for own, other, kernel in meetings:
+                    kernels[kernel].baddbmm_(sums[:, own].mT, values[:, other], beta=old)
+        found = None
+        if kernels is not None:
+            for kernel in set(range(len(points))) - {centre, *(each[2] for each in meetings)}:
+                kernels[kernel].zero_()
+            found = kernels.view(len(points), AREA, -1).mT @ _matrices().kernels
+            found = found.view(len(points), *weight.shape[:2], KERNEL, KERNEL)
+            found = found.permute(1, 2, 0, 3, 4).contiguous()
+        return torch.cat(parts) if parts else None, found, None
+
+
+def _reach(weight: Tensor) -> range:
+    """How many frames each frame of the kernel looks ahead."""
+    depth = weight.shape[2]
+    return range(-((depth - 1) // 2), depth // 2 + 1)
+
+
+def _centre(weight: Tensor) -> int:
+    return (weight.shape[2] - 1) // 2
+
+
+def _meetings(weight: Tensor, depth: int, tiles: int) -> list[tuple[slice, slice, int]]:
+    """Tiles of the results, tiles of the values and frame of the kernel, but for its centre."""
+    found = []
+    for kernel, ahead in enumerate(_reach(weight)):
+        if 0 < abs(ahead) < depth:
+            frames = range(max(0, -ahead), depth - max(0, ahead))
+            own = slice(frames.start * tiles, frames.stop * tiles)
+            other = slice((frames.start + ahead) * tiles, (frames.stop + ahead) * tiles)
+            found.append((own, other, kernel))
+    return found
+
+
+def _tiles_along(length: int) -> int:
+    return -(-length // RESULTS)
+
+
+def _portions(maps: Tensor, outputs: int) -> list[slice]:
+    """Parts of the batch that are computed one after another."""
+    tiles = _tiles_along(maps.shape[3]) * _tiles_along(maps.shape[4]) * maps.shape[2]
+    size = max(1, PORTION // (AREA * tiles * outputs))
+    return [slice(first, first + size) for first in range(0, len(maps), size)]
+
+
+def _values(maps: Float[Tensor, "b c d h w"]) -> Float[Tensor, "points tiles c"]:
+    """Maps at the points, the tiles of each frame one behind the other."""
+    batch, channels, depth, height, width = maps.shape
+    down, across, edge = _tiles_along(height), _tiles_along(width), KERNEL // 2
+    padded = maps.new_zeros(
+        depth, batch, down * RESULTS + 2 * edge, across * RESULTS + 2 * edge, channels
+    )
+    padded[:, :, edge : edge + height, edge : edge + width] = maps.permute(2, 0, 3, 4, 1)
+    tiles = padded.unfold(2, TILE, RESULTS).unfold(3, TILE, RESULTS).permute(5, 6, 0, 1, 2, 3, 4)
+    return (_matrices().values @ tiles.reshape(AREA, -1)).view(AREA, -1, channels)
+
+
+def _gathered(values: Float[Tensor, "points tiles c"], like: Tensor) -> Float[Tensor, "b c d h w"]:
+    """The transpose of `_values`: what maps have of all tiles that they are in, added up."""
+    batch, channels, depth, height, width = like.shape
+    down, across, edge = _tiles_along(height), _tiles_along(width), KERNEL // 2
+    tiles = (_matrices().values.T @ values.view(AREA, -1)).view(
+        2, RESULTS, 2, RESULTS, depth, batch, down, across, channels
+    )
+    found = like.new_zeros(batch, depth, down + 1, RESULTS, across + 1, RESULTS, channels)
+    for i in range(2):
+        for j in range(2):
+            own = tiles[i, :, j].permute(3, 2, 4, 0, 5, 1, 6)
+            found[:, :, i : i + down, :, j : j + across] += own
+    found = found.flatten(4, 5).flatten(2, 3)
+    return found[:, :, edge : edge + height, edge : edge + width].permute(0, 4, 1, 2, 3)
+
+
+def _spread(gradient: Float[Tensor, "b k d h w"]) -> Float[Tensor, "points tiles k"]:
+    """The transpose of results from points: what each product of a tile adds to them."""
+    batch, channels, depth, height, width = gradient.shape
+    down, across = _tiles_along(height), _tiles_along(width)
+    padded = gradient.new_zeros(depth, batch, down * RESULTS, across * RESULTS, channels)
+    padded[:, :, :height, :width] = gradient.permute(2, 0, 3, 4, 1)
+    tiles = padded.unflatten(3, (across, RESULTS)).unflatten(2, (down, RESULTS))
+    tiles = tiles.permute(3, 5, 0, 1, 2, 4, 6).reshape(RESULTS * RESULTS, -1)
+    return (_matrices().results.T @ tiles).view(AREA, -1, channels)
