@@ -6,7 +6,6 @@ from itertools import pairwise
 import pytest
 import torch
 from costs import MAP, G, M, multiply_accumulates, parameters
-from torch.nn import functional
 from zigzag import (
     OPTIONS,
     assert_equal,
@@ -20,7 +19,7 @@ from zigzag import (
 )
 
 from framecast.errors import ConfigError
-from framecast.layers.recurrent.e3d_lstm import E3DLSTMState, E3DLSTMUnit, Volumes, recollect
+from framecast.layers.recurrent.e3d_lstm import E3DLSTMState, E3DLSTMUnit, recollect
 
 
 def recalled(query, past):
@@ -93,20 +92,6 @@ def test_as_many_memories_are_recalled_as_asked_for(history, frames_kept, depth)
     seen = run(units, frames)
     assert_equal(seen, run_by_hand(by_hand, units, frames))
     assert seen[-1][4].shape == (1, 2, frames_kept * depth, 2, 2)
-
-
-@pytest.mark.parametrize("frames", [1, 2, 3, 4])
-@pytest.mark.parametrize(
-    ("depth", "before", "behind"), [(1, 0, 0), (2, 0, 1), (3, 1, 1), (4, 1, 2)]
-)
-def test_volumes_are_convolved_as_with_zeros_around(frames, depth, before, behind):
-    """Products with frames that are not there are left out, and nothing else is."""
-    torch.manual_seed(0)
-    layer, maps = Volumes(2, 3, (depth, 5, 3), True).double(), clip(2, frames, 4, 5)[0]
-    padded = functional.pad(maps, (1, 1, 2, 2, before, behind))
-    torch.testing.assert_close(
-        layer(maps), functional.conv3d(padded, layer.weight, layer.bias), rtol=1e-9, atol=1e-9
-    )
 
 
 def test_recall_finds_what_it_asks_for():

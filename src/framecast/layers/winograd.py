@@ -30,10 +30,12 @@ KERNEL, RESULTS = 5, 4
 TILE = KERNEL + RESULTS - 1
 AREA = TILE * TILE
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-FEWEST_IN, FEWEST_OUT = 96, 128
-"""Channels from which on this is faster than a convolution."""
-PORTION = 1 << 23
-"""Results at points, as numbers, that are made at a time: 32 MiB."""
+FEWEST_IN, FEWEST_OUT, SMALLEST = 64, 128, 12
+"""Channels, height and width from which on this is faster than a convolution."""
+SAMPLE = 256
+"""Weights that are looked at to see whether they have changed."""
+PORTION, LARGEST = 1 << 23, 1 << 26
+"""Sums at points that are made at a time, as numbers (32 MiB), and those of one map at most."""
 
 
 class Planes(nn.Conv2d):
@@ -109,11 +111,14 @@ def pays(maps: Tensor, weight: Tensor) -> bool:
 
     It does not depend on how many maps there are, so that a batch rounds as its parts do.
     """
-    outputs, inputs, *_, height, width = weight.shape
+    outputs, inputs = weight.shape[:2]
     return (
-        (height, width) == (KERNEL, KERNEL)
+        weight.shape[-2:] == (KERNEL, KERNEL)
         and inputs >= FEWEST_IN
         and outputs >= FEWEST_OUT
+        and min(maps.shape[-2:]) >= SMALLEST
+        and len(maps) > 0
+        and _sums(maps, outputs) <= LARGEST
         and maps.device.type == "cpu"
         and maps.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
@@ -124,8 +129,15 @@ def pays(maps: Tensor, weight: Tensor) -> bool:
 # ---- kernels at points
 
 
-_KEPT: WeakKeyDictionary[nn.Module, tuple[tuple[int, int], Tensor]] = WeakKeyDictionary()
-"""Kernels at points by module, with the place and version of the weights that they are of."""
+class _Kept(NamedTuple):
+    """Kernels at points, and what the weights were that they are of."""
+
+    points: Tensor
+    version: tuple[int, int]
+    sample: Tensor
+
+
+_KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
 
 
 def _convolve(module: nn.Module, maps: Tensor, weight: Tensor) -> Tensor:
@@ -133,18 +145,22 @@ def _convolve(module: nn.Module, maps: Tensor, weight: Tensor) -> Tensor:
     return found
 
 
-def _at_points(module: nn.Module, weight: Tensor) -> Float[Tensor, "depth points k c"]:
-    """The kernels at the points, which are made anew when the weights have changed."""
-    if weight.is_inference():  # nothing tells when they change
-        return _transformed(weight)
-    state = (weight.data_ptr(), weight._version)
-    kept = _KEPT.get(module)
-    if kept is None or kept[0] != state:
-        kept = _KEPT[module] = (state, _transformed(weight))
-    return kept[1]
-
-
 @torch.no_grad()
+def _at_points(module: nn.Module, weight: Tensor) -> Float[Tensor, "depth points k c"]:
+    """The kernels at the points, which are made anew when the weights have changed.
+
+    PyTorch counts changes, but for those through `weight.data`: hence some of the values, too.
+    """
+    if weight.is_inference():  # whose changes are not counted at all
+        return _transformed(weight)
+    version = weight.data_ptr(), weight._version
+    sample = weight.detach().view(-1)[:: weight.numel() // SAMPLE]
+    kept = _KEPT.get(module)
+    if kept is None or kept.version != version or not torch.equal(kept.sample, sample):
+        kept = _KEPT[module] = _Kept(_transformed(weight), version, sample.clone())
+    return kept.points
+
+
 def _transformed(weight: Float[Tensor, "k c d h w"]) -> Float[Tensor, "depth points k c"]:
     outputs, inputs, depth = weight.shape[:3]
     kernels = weight.flatten(3).permute(2, 0, 1, 3).reshape(depth, outputs * inputs, -1)
@@ -193,14 +209,14 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(maps, weight, points)
         batch, _, depth, height, width = maps.shape
         down, across = _tiles_along(height), _tiles_along(width)
-        outputs = len(weight)
+        outputs, centre, meetings = len(weight), _centre(weight), _meetings(weight, depth)
         shape = (batch, depth, down, RESULTS, across, RESULTS, outputs)
         found = maps.new_empty(shape)
         for part in _portions(maps, outputs):
             values = _values(maps[part])
-            sums = torch.bmm(values, points[_centre(weight)].mT)
-            for own, other, kernel in _meetings(weight, depth, values.shape[1] // depth):
-                sums[:, own].baddbmm_(values[:, other], points[kernel].mT)
+            sums = torch.bmm(values, points[centre].mT)
+            for kernel, own, other in meetings:
+                _of(sums, own, depth).baddbmm_(_of(values, other, depth), points[kernel].mT)
             placed = _matrices().results @ sums.view(AREA, -1)
             placed = placed.view(RESULTS, RESULTS, depth, -1, down, across, outputs)
             found[part] = placed.permute(3, 2, 4, 0, 5, 1, 6)
@@ -212,25 +228,26 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         maps, weight, points = ctx.saved_tensors
         of_maps, of_weight, _ = ctx.needs_input_grad
-        depth, outputs, centre = maps.shape[2], len(weight), _centre(weight)
+        depth, outputs = maps.shape[2], len(weight)
+        centre, meetings = _centre(weight), _meetings(weight, depth)
         parts: list[Tensor] = []
         kernels = torch.empty_like(points) if of_weight else None
         for part in _portions(maps, outputs):
             sums = _spread(gradient[part])
-            meetings = _meetings(weight, depth, sums.shape[1] // depth)
             if of_maps:
                 values = torch.bmm(sums, points[centre])
-                for own, other, kernel in meetings:
-                    values[:, other].baddbmm_(sums[:, own], points[kernel])
+                for kernel, own, other in meetings:
+                    _of(values, other, depth).baddbmm_(_of(sums, own, depth), points[kernel])
                 parts.append(_gathered(values, maps[part]))
             if kernels is not None:
                 values, old = _values(maps[part]), min(part.start, 1)
                 kernels[centre].baddbmm_(sums.mT, values, beta=old)
-                for own, other, kernel in meetings:
-                    kernels[kernel].baddbmm_(sums[:, own].mT, values[:, other], beta=old)
+                for kernel, own, other in meetings:
+                    ours, theirs = _of(sums, own, depth), _of(values, other, depth)
+                    kernels[kernel].baddbmm_(ours.mT, theirs, beta=old)
         found = None
         if kernels is not None:
-            for kernel in set(range(len(points))) - {centre, *(each[2] for each in meetings)}:
+            for kernel in set(range(len(points))) - {centre, *(each[0] for each in meetings)}:
                 kernels[kernel].zero_()
             found = kernels.view(len(points), AREA, -1).mT @ _matrices().kernels
             found = found.view(len(points), *weight.shape[:2], KERNEL, KERNEL)
@@ -248,26 +265,35 @@ def _centre(weight: Tensor) -> int:
     return (weight.shape[2] - 1) // 2
 
 
-def _meetings(weight: Tensor, depth: int, tiles: int) -> list[tuple[slice, slice, int]]:
-    """Tiles of the results, tiles of the values and frame of the kernel, but for its centre."""
+def _meetings(weight: Tensor, depth: int) -> list[tuple[int, range, range]]:
+    """Of the kernel each frame but the centre, the frames that have sums of it, and whose."""
     found = []
     for kernel, ahead in enumerate(_reach(weight)):
         if 0 < abs(ahead) < depth:
-            frames = range(max(0, -ahead), depth - max(0, ahead))
-            own = slice(frames.start * tiles, frames.stop * tiles)
-            other = slice((frames.start + ahead) * tiles, (frames.stop + ahead) * tiles)
-            found.append((own, other, kernel))
+            own = range(max(0, -ahead), depth - max(0, ahead))
+            found.append((kernel, own, range(own.start + ahead, own.stop + ahead)))
     return found
+
+
+def _of(points: Tensor, frames: range, depth: int) -> Tensor:
+    """The tiles of some frames."""
+    tiles = points.shape[1] // depth
+    return points[:, frames.start * tiles : frames.stop * tiles]
 
 
 def _tiles_along(length: int) -> int:
     return -(-length // RESULTS)
 
 
+def _sums(maps: Tensor, outputs: int) -> int:
+    """How many sums at points one map has."""
+    tiles = _tiles_along(maps.shape[-2]) * _tiles_along(maps.shape[-1])
+    return AREA * tiles * outputs * maps.shape[2:-2].numel()
+
+
 def _portions(maps: Tensor, outputs: int) -> list[slice]:
     """Parts of the batch that are computed one after another."""
-    tiles = _tiles_along(maps.shape[3]) * _tiles_along(maps.shape[4]) * maps.shape[2]
-    size = max(1, PORTION // (AREA * tiles * outputs))
+    size = max(1, PORTION // _sums(maps, outputs))
     return [slice(first, first + size) for first in range(0, len(maps), size)]
 
 

@@ -1,6 +1,6 @@
 """ConvLSTM: an LSTM whose products are convolutions."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framecast.layers.recurrent.unit import Turn, Unit
+from framecast.layers.winograd import Planes
 
 
 class ConvLSTMState(NamedTuple):
@@ -53,17 +54,19 @@ class ConvLSTMUnit(Unit[ConvLSTMState]):
         self.hidden = hidden
         self.forget_bias = forget_bias
         self.axes = 2 if depth is None else 3
-        convolution = nn.Conv2d if depth is None else nn.Conv3d
-        size: Any = (kernel, kernel) if depth is None else (depth, kernel, kernel)
-        padding: Any = tuple(width // 2 for width in size)
         gates = 4 * hidden
-        self.from_input = (
-            convolution(inputs, gates, size, padding=padding, bias=False) if inputs else None
-        )
-        self.from_hidden = convolution(hidden, gates, size, padding=padding, bias=bias)
-        self.peephole = (
-            nn.Parameter(torch.zeros(3, hidden, *(1 for _ in size))) if peephole else None
-        )
+
+        def convolution(channels: int, bias: bool) -> nn.Conv2d | nn.Conv3d:
+            if depth is None:
+                return Planes(channels, gates, kernel, bias=bias)
+            size = (depth, kernel, kernel)
+            padding = (depth // 2, kernel // 2, kernel // 2)
+            return nn.Conv3d(channels, gates, size, padding=padding, bias=bias)
+
+        self.from_input = convolution(inputs, bias=False) if inputs else None
+        self.from_hidden = convolution(hidden, bias)
+        ones = (1,) * self.axes
+        self.peephole = nn.Parameter(torch.zeros(3, hidden, *ones)) if peephole else None
 
     def initial(self, features: Float[Tensor, "b *c h w"]) -> ConvLSTMState:
         """Zeros for a batch of features of this size."""

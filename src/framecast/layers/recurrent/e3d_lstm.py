@@ -11,6 +11,7 @@ from framecast.errors import ConfigError
 from framecast.layers.norm import Norm
 from framecast.layers.norm import norm as normalise
 from framecast.layers.recurrent.unit import Turn, Unit
+from framecast.layers.winograd import Volumes
 
 CHANNELS_LAST = torch.channels_last_3d
 """How the past is kept, so that it need not be copied to be attended to."""
@@ -170,44 +171,6 @@ class E3DLSTMUnit(Unit[E3DLSTMState]):
         kept = past.shape[2] if self.history is None else (self.history - 1) * new.shape[2]
         new = new.contiguous(memory_format=CHANNELS_LAST)
         return torch.cat([past[:, :, max(0, past.shape[2] - kept) :], new], 2)
-
-
-class Volumes(nn.Conv3d):
-    """A convolution that keeps depth and size, without products with frames that are not there.
-
-    It is one of two dimensions for every frame of the kernel, of all frames that this one meets.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int, int], bias: bool) -> None:
-        """Make it.
-
-        Args:
-            inputs: Channels in.
-            outputs: Channels out.
-            kernel: Depth, height and width; the last two odd.
-            bias: Whether it has a bias.
-        """
-        super().__init__(inputs, outputs, kernel, bias=bias)
-
-    def forward(self, input: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b k d h w"]:  # noqa: A002
-        """Convolve; before the first frame and behind the last one there would be zeros."""
-        depth, total = input.shape[2], None
-        for ahead, weight in enumerate(self.weight.unbind(2), -((self.kernel_size[0] - 1) // 2)):
-            if abs(ahead) < depth:
-                made = self._frames(input[:, :, max(0, ahead) : depth + min(0, ahead)], weight)
-                made = functional.pad(made, (0, 0) * 2 + (max(0, -ahead), max(0, ahead)))
-                total = made if total is None else total + made
-        assert total is not None
-        return total if self.bias is None else total + self.bias[:, None, None, None]
-
-    def _frames(self, maps: Tensor, weight: Tensor) -> Tensor:
-        """Each frame by itself."""
-        pad = (self.kernel_size[1] // 2, self.kernel_size[2] // 2)
-        if maps.shape[2] == 1:
-            return functional.conv2d(maps.squeeze(2), weight, padding=pad).unsqueeze(2)
-        flat = maps.transpose(1, 2).flatten(0, 1)
-        made = functional.conv2d(flat, weight, padding=pad)
-        return made.unflatten(0, (len(maps), -1)).transpose(1, 2)
 
 
 def recollect(

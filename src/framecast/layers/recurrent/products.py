@@ -3,6 +3,7 @@
 from torch import nn
 
 from framecast.layers.norm import Norm, norm
+from framecast.layers.winograd import Planes
 
 
 def products(
@@ -24,5 +25,4 @@ def products(
         size: (h, w) of the maps, for `layer`.
         bias: Whether the convolution has a bias.
     """
-    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
-    return nn.Sequential(convolution, norm(kind, outputs, size))
+    return nn.Sequential(Planes(inputs, outputs, kernel, bias=bias), norm(kind, outputs, size))
