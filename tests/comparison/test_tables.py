@@ -375,3 +375,18 @@ def test_the_document_for_programs(tmp_path: Path) -> None:
         *("first", "second", "difference", "low", "high", "p", "p_holm")
     }
     assert SHARPNESS in found["rows"][0]["values"]
+
+
+def test_without_printed_figures_those_of_near_protocols_stand_apart(tmp_path: Path) -> None:
+    """They say whose they are; where there are some of the protocol itself, those stand alone."""
+    write(tmp_path / "a", protocol=find("moving-mnist/10-10"))
+    (found,) = sections(tmp_path / "a")
+    near = published.near_protocol("moving-mnist/10-10")
+    names = {f"moving-mnist/10-10@{paper}" for paper in ("s-hr", "v3d")}
+    assert {table.protocol for table in near} == names
+    assert len(found.papers) == len(near)
+    for paper, table in zip(found.papers, near, strict=True):
+        assert paper.notes[0].startswith(f"Of the protocol {table.protocol}: its figures do not")
+    write(tmp_path / "b", protocol=find("moving-mnist/10-10@s-hr"))
+    (exact,) = sections(tmp_path / "b")
+    assert len(exact.papers) == len(published.for_protocol("moving-mnist/10-10@s-hr"))

@@ -257,3 +257,20 @@ def test_nothing_heavy_is_imported() -> None:
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_cells_have_all_their_digits() -> None:
+    """Large numbers too, with what stands behind ±."""
+    row = published.Row(
+        "A", None, {"steps": 1016000.0, "FVD": 1.5}, {"FVD": 0.25}, "", {"x": "none"}
+    )
+    found = [row.cell(label) for label in ("steps", "FVD", "x", "other")]
+    assert found == ["1016000", "1.5 ±0.25", "none", "–"]
+
+
+def test_near_protocols_differ_behind_the_mark_alone() -> None:
+    found = {table.protocol for table in published.near_protocol("kth/10-20@v3d")}
+    assert "kth/10-20@v3d" not in found
+    assert found
+    assert all(name is not None and name.partition("@")[0] == "kth/10-20" for name in found)
+    assert published.near_protocol("video-folder") == ()

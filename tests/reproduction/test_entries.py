@@ -32,7 +32,7 @@ from framecast.reproduction import (
 from framecast.reproduction.planning import datasets
 
 FIGURES = {"s-hr-vqvae": 7, "video-vqvae": 4, "stip": 8, "haf-svg": 8, "v3d-convlstm": 6}
-TABLES = {"s-hr-vqvae": 3, "video-vqvae": 7, "stip": 8, "haf-svg": 0, "v3d-convlstm": 3}
+TABLES = {"s-hr-vqvae": 3, "video-vqvae": 8, "stip": 8, "haf-svg": 0, "v3d-convlstm": 3}
 DATASETS = {"moving-digits": "moving-mnist"}
 """What data is called here, where its type is called otherwise."""
 

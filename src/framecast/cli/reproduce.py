@@ -108,7 +108,8 @@ def run(argv: Sequence[str]) -> int:
         "published": [asdict(table) for table in printed],
     }
     lines = list(_script(made))
-    if printed and scale != "paper":
+    measured = any(step.kind == "evaluate" for step in made.steps)
+    if measured and printed and scale != "paper":
         lines += ["", f"# Figures of the paper, with which the scale {scale} does not compare:"]
     lines += [line for table in printed for line in _figures(table)]
     terminal.show(document, lines, options.json)
@@ -209,9 +210,9 @@ def _figures(table: published.Table) -> Iterator[str]:
     """A published table, in comments."""
     yield from ("", f"# published: {table.source}, {table.title}")
     for row in table.rows:
-        cells = {**{label: f"{value:g}" for label, value in row.values.items()}, **row.texts}
-        figures = (f"{label} {cells[label]}" for label in table.columns if label in cells)
-        yield f"#   {row.method}: {', '.join(figures)}"
+        known = (label for label in table.columns if label in {**row.values, **row.texts})
+        figures = ", ".join(f"{label} {row.cell(label)}" for label in known)
+        yield f"#   {row.method}: {figures}" + (f" ({row.note})" if row.note else "")
     yield from (f"# note: {fault}" for fault in table.faults)
 
 

@@ -88,9 +88,9 @@ def moving_mnist_small() -> Experiment:
 
 
 def kth() -> Experiment:
-    """KTH 10→20 at 128×128, persons 1–14 for training, the stack of four layers."""
+    """KTH 10→20 at 128×128, persons 1–14 for training, four layers on patches of 2."""
     return Experiment(
-        ConvLSTMConfig(),
+        ConvLSTMConfig(patch=2),
         Kth(size=128),
         context=10,
         horizon=20,
@@ -99,7 +99,7 @@ def kth() -> Experiment:
                 steps=100_000,
                 batch=16,
                 optimizer=OptimizerConfig(
-                    learning_rate=5e-4, warmup=1_000, schedule=decay(begin=1_000)
+                    learning_rate=1e-3, warmup=1_000, schedule=decay(begin=1_000)
                 ),
                 teacher_forcing=Schedule(1.0, 0.0, steps=50_000),
                 validate_every=1_000,

@@ -17,7 +17,7 @@ def moving_mnist() -> Experiment:
 def kth() -> Experiment:
     """KTH 10→20 at 128×128, persons 1–14 for training, four layers of 128 on patches of 8."""
     sizes = E3DLSTMConfig(patch=8, reference=True, recall_norm="layer", size=(128, 128))
-    return recurrent.kth(sizes, LOSS, 1e-4)
+    return recurrent.kth(sizes, LOSS, 5e-4)
 
 
 def moving_mnist_small() -> Experiment:

@@ -31,8 +31,8 @@ def moving_mnist_reverse() -> Experiment:
 
 
 def kth() -> Experiment:
-    """KTH 10→20 at 128×128, persons 1–14 for training, four layers of 128."""
-    return recurrent.kth(PredRNNConfig(), TrainingConfig(), 5e-4)
+    """KTH 10→20 at 128×128, persons 1–14 for training, four layers of 128 on patches of 2."""
+    return recurrent.kth(PredRNNConfig(patch=2), TrainingConfig(), 1e-3)
 
 
 def moving_mnist_small() -> Experiment:

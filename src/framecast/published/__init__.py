@@ -31,6 +31,15 @@ class Row:
     texts: Mapping[str, str] = field(default_factory=dict)
     """Cells that are no number, by column label."""
 
+    def cell(self, label: str) -> str:
+        """What stands in a column, with what stands behind ±; a dash for nothing."""
+        if label not in self.values:
+            return self.texts.get(label, "–")
+        deviation = self.deviations.get(label)
+        return _digits(self.values[label]) + (
+            "" if deviation is None else f" ±{_digits(deviation)}"
+        )
+
 
 @dataclass(frozen=True)
 class Table:
@@ -63,6 +72,11 @@ class Table:
     They are empty in `metrics`, for they are no means over time."""
 
 
+def _digits(value: float) -> str:
+    """All digits of a number, however large; zeros at its end are not kept."""
+    return f"{value:.15g}"
+
+
 def tables(paper: str | None = None) -> tuple[Table, ...]:
     """The tables of a paper, or of all, in the order in which they are printed.
 
@@ -81,6 +95,16 @@ def tables(paper: str | None = None) -> tuple[Table, ...]:
 def for_protocol(name: str) -> tuple[Table, ...]:
     """The tables whose figures belong beside results of a protocol."""
     return tuple(table for table in tables() if table.protocol == name)
+
+
+def near_protocol(name: str) -> tuple[Table, ...]:
+    """The tables of the same data and lengths under another protocol, whose figures do not compare.
+
+    Protocols are near where their names are the same up to an `@`.
+    """
+    base = name.partition("@")[0]
+    found = ((table, table.protocol or "") for table in tables())
+    return tuple(t for t, other in found if other != name and other.partition("@")[0] == base)
 
 
 def about(paper: str) -> Paper:

@@ -134,7 +134,7 @@ class Entry:
         return tuple(
             scale
             for scale in SCALES
-            if any(part.commands or (part.lines and part.at(scale)) for part in self.parts)
+            if any(part.at(scale) if part.lines else part.commands for part in self.parts)
         )
 
 

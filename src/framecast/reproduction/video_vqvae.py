@@ -1,8 +1,10 @@
-"""Video VQ-VAE: seven tables and four figures."""
+"""Video VQ-VAE: eight tables and four figures."""
 
 from framecast.reproduction.entries import Entry, Line, Measure, Part, Training, View
 
-SETTINGS = (Part("", commands=(("models", "video-vqvae"),)),)
+SETTINGS = (
+    Part("", commands=(("models", "video-vqvae"), ("train", "video-vqvae/paper", "--help"))),
+)
 TINY = Measure("glyphs/5-5")
 CPU = Measure("moving-mnist/5-10", "moving-mnist", ("--limit", "100"), "100")
 
@@ -73,6 +75,7 @@ ENTRIES = (
     Entry("table5", "What conditions the top prior", SETTINGS),
     Entry("table6", "How observed frames condition the top prior", SETTINGS),
     Entry("table7", "What conditions the bottom prior", SETTINGS),
+    Entry("table8", "How the bottom prior's slices are conditioned", SETTINGS),
     Entry("figure1", "Predictions at 256×256", PICTURES, note=OTHER_VIDEOS),
     Entry(
         "figure2",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from framecast import listing, published
+from framecast import listing
 from framecast.config import from_json
 from framecast.evaluation.comparison import pairs as testing
 from framecast.evaluation.comparison.codes import codec_grid, likelihood_grid
@@ -12,7 +12,7 @@ from framecast.evaluation.comparison.grids import Cell, Grid, cells
 from framecast.evaluation.comparison.grouping import Group
 from framecast.evaluation.comparison.lines import Line, disagreeing, lines, metrics, ranked
 from framecast.evaluation.comparison.pairs import Pair, Verdict, p_value
-from framecast.evaluation.comparison.papers import grid as paper_grid
+from framecast.evaluation.comparison.papers import grids as paper_grids
 from framecast.evaluation.comparison.training import training_grid
 from framecast.evaluation.corruption import Corruption
 from framecast.evaluation.report import cell, decimals, heading, how, rate
@@ -101,7 +101,7 @@ def section(group: Group, seed: int) -> Section:
         work=counted,
         table=_table(group, ordered, infos, verdicts, counted),
         others=tuple(_others(group, ordered, infos)),
-        papers=tuple(paper_grid(each, infos) for each in published.for_protocol(group.first.name)),
+        papers=tuple(paper_grids(group.first.name, infos)),
     )
 
 
