@@ -12,7 +12,7 @@ from torch.nn import functional
 from framecast.layers import winograd
 from framecast.layers.winograd import Planes, Volumes, pays
 
-MANY = 64, 128
+MANY = 64, 256
 """Channels in and out with which this pays."""
 AROUND = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 2)}
 """Frames of zeros before and behind, by the depth of the kernel."""
@@ -92,7 +92,7 @@ def test_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that is computed in parts, the last one smaller."""
     layer, maps = Volumes(*MANY, (2, 5, 5), bias=False), torch.randn(5, 64, 2, 12, 12)
     whole = [ours for ours, _ in everything(layer, maps)]
-    monkeypatch.setattr(winograd, "PORTION", 2 * 64 * 9 * 2 * 128)
+    monkeypatch.setattr(winograd, "PORTION", 2 * 64 * 9 * 2 * 256)
     for part, alike in zip([ours for ours, _ in everything(layer, maps)], whole, strict=True):
         assert error(part, alike) < 1e-5
 
@@ -186,12 +186,13 @@ def test_weights_that_change_before_the_backward_pass_are_noticed() -> None:
 @pytest.mark.parametrize(
     ("channels", "kernel", "size", "type_"),
     [
-        ((63, 128), 5, (16, 16), torch.float32),
-        ((64, 127), 5, (16, 16), torch.float32),
-        ((64, 128), 3, (16, 16), torch.float32),
-        ((64, 128), 5, (16, 11), torch.float32),
-        ((64, 128), 5, (16, 16), torch.float64),
-        ((64, 128), 5, (16, 16), torch.bfloat16),
+        ((63, 512), 5, (16, 16), torch.float32),
+        ((512, 63), 5, (16, 16), torch.float32),
+        ((64, 255), 5, (16, 16), torch.float32),
+        (MANY, 3, (16, 16), torch.float32),
+        (MANY, 5, (16, 11), torch.float32),
+        (MANY, 5, (16, 16), torch.float64),
+        (MANY, 5, (16, 16), torch.bfloat16),
     ],
 )
 def test_elsewhere_it_is_the_convolution(channels, kernel, size, type_) -> None:
@@ -212,4 +213,4 @@ def test_neither_mixed_precision_nor_huge_maps_nor_other_devices() -> None:
         assert layer(maps).dtype == torch.bfloat16
     assert not pays(torch.empty(1, 64, 400, 400), layer.weight)
     assert not pays(maps.to("meta"), layer.weight)
-    assert layer(maps[:0]).shape == (0, 128, 16, 16)
+    assert layer(maps[:0]).shape == (0, 256, 16, 16)

@@ -6,10 +6,10 @@ that the four results need. Of a tile of 8×8 that makes 64 products for every p
 there were 400, and each point's are one product of matrices. Values, kernels and results change
 between the two forms by constant matrices, at a cost that many channels make small.
 
-Rounding is another: six times that of a convolution in single precision, 4e-6 of the results'
-standard deviation. Only that precision, on a CPU, is computed so, and only where it is faster;
-`Planes` and `Volumes` are else what they are derived from. Kernels are transformed once and kept,
-2.56 times their size, until the weights change.
+Rounding is coarser: 5e-6 of the results' standard deviation in single precision, where a
+convolution has 4e-7 (`benchmarks/convolutions.py`). Only that precision is computed so, on a CPU,
+and only where it is faster; `Planes` and `Volumes` are else what they are derived from. Kernels are
+transformed once and kept, 2.56 times their size, until the weights change.
 
 Reference:
     Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (2016), with the points 0, ±1,
@@ -30,8 +30,8 @@ KERNEL, RESULTS = 5, 4
 TILE = KERNEL + RESULTS - 1
 AREA = TILE * TILE
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-FEWEST_IN, FEWEST_OUT, SMALLEST = 64, 128, 12
-"""Channels, height and width from which on this is faster than a convolution."""
+FEWEST, PAIRS, SMALLEST = 64, 1 << 14, 12
+"""Channels in and out, pairs of them, and height and width, from which on this is faster."""
 SAMPLE = 256
 """Weights that are looked at to see whether they have changed."""
 PORTION, LARGEST = 1 << 23, 1 << 26
@@ -83,10 +83,11 @@ class Volumes(nn.Conv3d):
         if pays(input, self.weight):
             total = _convolve(self, input, self.weight)
         else:
-            total = self._by_frames(input)
+            total = self.by_frames(input)
         return total if self.bias is None else total + self.bias[:, None, None, None]
 
-    def _by_frames(self, maps: Tensor) -> Tensor:
+    def by_frames(self, maps: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b k d h w"]:
+        """The convolution by PyTorch's, without bias."""
         depth, total = maps.shape[2], None
         for ahead, weight in zip(_reach(self.weight), self.weight.unbind(2), strict=True):
             if abs(ahead) < depth:
@@ -114,8 +115,8 @@ def pays(maps: Tensor, weight: Tensor) -> bool:
     outputs, inputs = weight.shape[:2]
     return (
         weight.shape[-2:] == (KERNEL, KERNEL)
-        and inputs >= FEWEST_IN
-        and outputs >= FEWEST_OUT
+        and min(inputs, outputs) >= FEWEST
+        and inputs * outputs >= PAIRS
         and min(maps.shape[-2:]) >= SMALLEST
         and len(maps) > 0
         and _sums(maps, outputs) <= LARGEST
