@@ -1,12 +1,15 @@
 """Multiply–adds of predictions, counted by hand beside them."""
 
 import pytest
+import torch
 
 from framecast.errors import FramecastError
 from framecast.evaluation.cost import multiply_adds
 from framecast.models.convlstm import ConvLSTMConfig
 from framecast.models.copy_last import CopyLastConfig
+from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAEConfig
+from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.unit_stack import UnitStackConfig
 
 SMALL = ConvLSTMConfig(patch=2, hidden=(3, 5), kernel=3)
@@ -43,6 +46,24 @@ def test_what_depends_on_values_cannot_be_counted():
     """A tokens' sampler goes on by the tokens that it drew."""
     with pytest.raises(FramecastError, match="s-hr-vqvae computes by the values"):
         multiply_adds(SHRVQVAEConfig(), 2, 1, (8, 8))
+
+
+def test_what_depends_on_values_is_counted_by_doing_it():
+    """The same number every time, of more frames more; global randomness stays as it is."""
+    config = SHRVQVAEConfig(
+        layers=2,
+        codewords=3,
+        width=2,
+        autoencoder=AutoencoderConfig(hidden=8, blocks=1, bottleneck=4),
+        prior=PriorConfig(hidden=8, convolutions=2, heads=2),
+    )
+    state = torch.get_rng_state()
+    one, three, again = (multiply_adds(config, 2, n, (8, 8), computed=True) for n in (1, 3, 3))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert 0 < one < three == again
+    for length in (1, 3):
+        usual = multiply_adds(SMALL, 2, length, (8, 12))
+        assert multiply_adds(SMALL, 2, length, (8, 12), computed=True) == usual
 
 
 def test_wrong_frames_are_named():

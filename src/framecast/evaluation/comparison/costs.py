@@ -1,31 +1,34 @@
 """What a prediction costs by the configuration that a result holds."""
 
+from contextlib import suppress
+
 from framecast.config import from_json
 from framecast.errors import FramecastError
 from framecast.evaluation.cost import multiply_adds
 from framecast.evaluation.result import Result
 from framecast.model import ModelConfig
 
+LONGEST = 5.0
+"""Seconds that predicting a sequence may have taken for a prediction to be made for counting."""
+
 
 def work(result: Result) -> int | None:
-    """Multiply–adds of predicting one future; None where they cannot be counted.
+    """Multiply–adds of predicting one future; None where they are not counted.
 
     That is where the size of the frames is not fixed by the protocol, the model is not registered
-    here, or what it computes depends on what it sees.
+    here, or it goes on by the values that it sees and took long or another device than the CPU.
     """
     protocol = result.protocol
     if not result.predicted or protocol["size"] is None:
         return None
     document = {"type": result.model.kind, **result.model.config}
+    context, horizon, channels = (protocol[key] for key in ("context", "horizon", "channels"))
     height, width = protocol["size"]
-    try:
-        config = from_json(ModelConfig, document, "the model's configuration")
-        return multiply_adds(
-            config,
-            protocol["context"],
-            protocol["horizon"],
-            (height, width),
-            protocol["channels"] or 1,
-        )
-    except FramecastError:
-        return None
+    seconds = horizon / max(result.run.frames_per_second, 1e-9)
+    quick = result.run.device == "cpu" and seconds <= LONGEST
+    for computed in (False, True) if quick else (False,):
+        with suppress(FramecastError):
+            config = from_json(ModelConfig, document, "the model's configuration")
+            size = (height, width)
+            return multiply_adds(config, context, horizon, size, channels or 1, computed=computed)
+    return None
