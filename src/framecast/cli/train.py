@@ -69,8 +69,7 @@ def _fitted(settings: Any) -> tuple[Any, Any]:
         before = {name: stage.steps for name, stage in _stored(settings.out).stages.items()}
         terminal.note(f"framecast: the run keeps its steps, whatever the minutes: {_steps(before)}")
         return replace(settings, experiment=given.lasting(before)), None
-    if not settings.dry_run:
-        RunFolder(settings.out).check_free()
+    RunFolder(settings.out).check_free()
     experiment, planned = within(given, settings.minutes, settings.run)
     steps = _steps({stage.name: stage.steps for stage in planned.stages})
     terminal.note(f"framecast: as many steps as take {settings.minutes:g} min: {steps}")
@@ -106,8 +105,15 @@ def _train(settings: Any) -> int:
 
 def _plan(settings: Any, planned: Any) -> int:
     from framecast.config import to_json
-    from framecast.training import plan
+    from framecast.training import check, plan
 
+    check(
+        settings.experiment,
+        settings.out,
+        resume=settings.resume,
+        init=settings.init,
+        options=settings.run,
+    )
     planned = planned or plan(settings.experiment, settings.run)
     rows = [
         (
