@@ -24,6 +24,7 @@ from framecast.video import (
     fit,
     frames,
     is_video,
+    missing,
     natural,
     probe,
     to_gray,
@@ -100,7 +101,7 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
     if gray and _colourful(first):
         notes.append("colour was turned into gray, which is what the model takes")
     info = probe(path)
-    notes += _aspect_notes(info)
+    notes += [*filter(None, [missing(path)]), *_aspect_notes(info)]
     rate = info.fps or reading.fps or FOLDER_FPS
     fps = reading.fps or rate
     seconds = reading.start / rate if isinstance(reading.start, int) else reading.start

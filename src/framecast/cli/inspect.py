@@ -12,6 +12,7 @@ from framecast import listing
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, Size, Start, parse, picture_path
 from framecast.errors import FramecastError
+from framecast.wording import counted
 
 if TYPE_CHECKING:
     from framecast.cli.footage import Footage
@@ -68,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
     frames, _, height, width = footage.context.frames.shape[1:]
     notes = [*footage.notes, *damage]
     lines = [
-        f"{options.video}: {frames} frames of {height}x{width} inspected",
+        f"{options.video}: {counted(frames, 'frame')} of {height}x{width} inspected",
         *[f"  {line}" for line in (*notes, *(f"shows {panel.title}" for panel in panels))],
         f"  wrote {out}",
     ]

@@ -131,6 +131,7 @@ def _plan(settings: Any, planned: Any) -> int:
     lines = [
         f"{experiment.model.type} on {experiment.data.type}, {experiment.context} frames observed "
         f"and {experiment.horizon} predicted, on {planned.device}",
+        *[f"  {note}" for note in planned.notes],
         "",
         terminal.table(heading, rows),
         "",

@@ -44,6 +44,7 @@ class Plan:
 
     device: str  # cpu or cuda
     stages: tuple[StagePlan, ...]
+    notes: tuple[str, ...] = ()  # on the data
 
     @property
     def seconds(self) -> float:
@@ -95,7 +96,7 @@ def plan(experiment: Experiment, options: RunOptions | None = None) -> Plan:
         stages = tuple(
             _stage(fabric, experiment, name, sources, world) for name in experiment.stages
         )
-    return Plan(fabric.device.type, stages)
+    return Plan(fabric.device.type, stages, sources.notes())
 
 
 def within(

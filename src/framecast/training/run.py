@@ -15,6 +15,7 @@ from framecast.training.checkpoint import Checkpoint
 from framecast.training.checks import check_stages, machine, weights_of
 from framecast.training.options import RunOptions, launch, numerics
 from framecast.training.place import Place, Sources
+from framecast.training.progress import say
 from framecast.training.run_folder import RunFolder
 from framecast.training.signals import StopSignals
 from framecast.training.stage_run import StageRun
@@ -53,6 +54,8 @@ def train(
     told = options.progress and fabric.is_global_zero
     with numerics(options, fabric.device), StopSignals(told) as stop, ExitStack() as held:
         place = Place(fabric, experiment, Sources(experiment), folder, options, stop)
+        if told:
+            say("data", place.sources.notes())
         given = None if init is None else str(locate(init).resolve())
         if given:
             weights_of(given, experiment)  # refused before anything is written

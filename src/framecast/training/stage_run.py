@@ -83,7 +83,7 @@ class StageRun:
         """Let a stage take over weights from elsewhere, and say what it took."""
         begun = stage.begin()
         if self.place.options.progress and self.fabric.is_global_zero:
-            say(self.name, begun)
+            say(self.name, (f"{part}: {text}" for part, text in begun.items()))
         return begun
 
     def run(self) -> None:
