@@ -194,6 +194,7 @@ def test_videos_of_several_sizes_are_told_to_get_one(cli, frame_folder, workers:
     ("arguments", "said"),
     [
         (("convlst/tiny",), "did you mean 'convlstm/tiny'"),
+        (("foo",), "there is no preset 'foo'; framecast presets lists all"),
         (("convlstm/tiny", "--data", "kht"), "did you mean 'kth'"),
         (("convlstm/tiny", "--data"), "--data lacks its value"),
         (("--resume",), "name a preset"),
