@@ -92,6 +92,11 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
     source = frames(path, start=reading.start, fps=reading.fps)
     first = next(source)
     target = _target(first.image.shape[:2], reading.size, spec, about.get("size"))
+    if spec.size not in (None, target or first.image.shape[:2]):
+        height, width = spec.size
+        raise FramecastError(
+            f"{model.config.type} takes frames of {height}x{width} alone; leave --size out"
+        )
     gray = spec.channels == 1
     stream = _adapted(path, chain([first], source), target, gray)
     observed = list(islice(stream, wanted))

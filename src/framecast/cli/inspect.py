@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     options = parse(Inspect, "inspect", argv)
     if options.context is not None and options.context < 1:
         raise FramecastError(f"--context is at least 1, got {options.context}")
-    listing.checked(options.model)
+    _check_order(listing.checked(options.model))
     out = picture_path(options.out, options.video)
     from framecast import pictures
     from framecast.cli.loading import load_model
@@ -87,6 +87,18 @@ def run(argv: Sequence[str]) -> int:
     }
     terminal.show(document, lines, options.json)
     return 0
+
+
+def _check_order(model: str) -> None:
+    """See that it is no video that stands where the model goes."""
+    from framecast.folder import MANIFEST
+    from framecast.video import is_video
+
+    path = Path(model)
+    if path.exists() and is_video(path) and not (path / MANIFEST).exists():
+        raise FramecastError(
+            f"{path} is a video; give the model first: framecast inspect MODEL VIDEO"
+        )
 
 
 def _read(model: "Model", options: Inspect) -> tuple["Footage", list[str]]:
