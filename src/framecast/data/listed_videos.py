@@ -330,7 +330,8 @@ class ListedVideos(RecordedConfig):
             return f"no {split} video of {self.root} has {frames} frames in a row; ask for fewer"
         return (
             f"{self.root} has no {split} video ({self.held_out(split)}): expected {self.where}, "
-            f"from {self.site}; or take data.split published with its lists"
+            f"from {self.site}; or take the published split with its lists "
+            "(--data.split published)"
         )
 
 
