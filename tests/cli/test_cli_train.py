@@ -152,6 +152,14 @@ def test_clips_of_other_channels_are_one_line(cli, frame_folder, dry: tuple[str,
     assert "(--data.channels 1 or --model.channels 3)" in ran.err
 
 
+def test_what_the_data_says_of_itself_is_told(cli) -> None:
+    said = "NOPE is not read; --data.digits mnist reads its digits"
+    plan = cli(*TINY, "--data.root", "NOPE", "--dry-run")
+    assert (f"  {said}" in plan.out, plan.err) == (True, "")
+    shown = [word for word in TINY if word != "--no-progress"]
+    assert f"data: {said}" in cli(*shown, "--data.root", "NOPE", "-o", "r").err
+
+
 def test_training_starts_from_given_weights(cli) -> None:
     assert cli(*TINY, "-o", "first").code == 0
     assert cli(*TINY, "-o", "fresh", "--seed", 1).code == 0
