@@ -43,6 +43,25 @@ def kind(request):
     return request.param
 
 
+def test_errors_name_the_target(kind, tmp_path):
+    """Not the draft, whose name nobody gave."""
+    target = tmp_path / "out.txt"
+    with pytest.raises(PermissionError) as caught, kind(target) as draft:
+        raise PermissionError(13, "Permission denied", str(draft))
+    assert caught.value.filename == str(target)
+    with pytest.raises(FileNotFoundError) as caught, kind(target) as draft:
+        (tmp_path / "another").read_text()
+    assert caught.value.filename == str(tmp_path / "another")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    """A draft's name is longer than the target's."""
+    target = tmp_path / ("x" * 250)
+    with pytest.raises(OSError, match="too long") as caught, NewFolder(target):
+        pass
+    assert caught.value.filename == str(target)
+
+
 def test_it_takes_its_place_at_the_end(kind, tmp_path):
     """Not earlier, with its parent folders, and again over an older one."""
     target = tmp_path / "deep" / "a.b.txt"

@@ -164,7 +164,7 @@ def test_unknown_fields(saved):
 def test_only_registered_types(saved, type_name):
     """A type is a registered name; nothing else is imported or run."""
     rewrite(saved / folder.CONFIG, lambda d: d.update(type=type_name))
-    assert "models" in refusal(saved) or "type" in refusal(saved)
+    assert "there is no model " in refusal(saved) or "type" in refusal(saved)
 
 
 def test_wrong_shape_missing_and_unknown_tensors(model, saved):
@@ -246,6 +246,10 @@ def test_names(tmp_path):
     """A missing folder, a folder of something else, and a name close to a shipped one."""
     assert "there is no model" in refusal(tmp_path / "none")
     assert "is no model folder" in refusal(tmp_path)
+    (tmp_path / "film.mp4").touch()
+    assert "film.mp4 is a file, no model" in refusal(tmp_path / "film.mp4")
+    for name in framecast.registry.shipped():
+        assert name in refusal(Path("convlstm"))
 
 
 def test_a_run_stands_for_its_model(saved, tmp_path):

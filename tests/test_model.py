@@ -101,6 +101,8 @@ WRONG = {
     "torch.zeros(1, 2, 1, 0, 4), 1": "got the shape (1, 2, 1, 0, 4)",
     "torch.zeros(2, 1, 4, 4), 1": "expects frames as b t c h w, got the shape (2, 1, 4, 4)",
     "torch.full((1, 2, 1, 4, 4), 255.0), 1": "expects frames in [0, 1], got up to 255; divide",
+    "torch.full((1, 2, 1, 4, 4), torch.nan), 1": "got values that are not finite",
+    "torch.full((1, 2, 1, 4, 4), -torch.inf), 1": "got values that are not finite",
     "torch.zeros(1, 2, 1, 4, 4), 2.0": "at least 1 frame, as a whole number, got 2.0",
     "torch.zeros(1, 2, 1, 4, 4), 0": "at least 1 frame, as a whole number, got 0",
     "torch.zeros(1, 2, 1, 4, 4), 1, samples=1.5": "samples is at least 1, as a whole number",

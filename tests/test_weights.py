@@ -195,7 +195,7 @@ def test_other_mistakes_are_one_line(tmp_path: Path) -> None:
         convert(tmp_path / "a.pth", tmp_path / "a.safetensors", sha256[:-1])
     with pytest.raises(FramecastError, match=r"\.safetensors file"):
         convert(tmp_path / "a.pth", tmp_path / "a.bin", sha256)
-    with pytest.raises(FramecastError, match="cannot be read"):
+    with pytest.raises(FramecastError, match=r"none\.pth does not exist; check the path"):
         convert(tmp_path / "none.pth", tmp_path / "a.safetensors", sha256)
     (tmp_path / "file").write_text("")
     with pytest.raises(FramecastError, match="cannot be written"):

@@ -63,11 +63,17 @@ class NewFile:
                 self.keep()
         finally:
             self.discard()
+        if isinstance(error, OSError) and _is_of(error, self.draft):
+            raise self._named_after_target(error) from None
 
     def open(self) -> Path:
         """Make the parent folders, and give the draft's name."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         return self.draft
+
+    def _named_after_target(self, error: OSError) -> OSError:
+        """An error of the draft, whose name nobody knows, as one of the target."""
+        return OSError(error.errno, error.strerror, str(self.target))
 
     def keep(self) -> None:
         """Put the finished draft in its place."""
@@ -92,7 +98,11 @@ class NewFolder(NewFile):
 
     def open(self) -> Path:
         """Make the draft, an empty folder."""
-        super().open().mkdir()
+        super().open()
+        try:
+            self.draft.mkdir()
+        except OSError as error:
+            raise self._named_after_target(error) from None
         return self.draft
 
     def keep(self) -> None:
@@ -122,6 +132,11 @@ class NewFolder(NewFile):
             old.rename(self.target)  # where this fails too, the older one stays under that name
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_of(error: OSError, path: Path) -> bool:
+    """Whether it is about a file or folder."""
+    return error.filename is not None and Path(error.filename) == path
 
 
 def _permit(files: Iterable[Path], probe: Path) -> None:

@@ -5,7 +5,6 @@ manifest last, and renamed; reading one executes nothing and trusts nothing that
 not vouch for.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from framecast import digest
 from framecast.atomic import NewFolder
 from framecast.config import dump, parse
 from framecast.errors import FolderError
-from framecast.registry import shipped
+from framecast.registry import shipped, suggest
 
 Json = dict[str, Any]
 
@@ -215,8 +214,10 @@ def locate(name: str | os.PathLike[str]) -> Path:
         return path / "model"
     if path.is_dir():
         raise FolderError(f"{path} is no model folder: it has no {MANIFEST}")
-    near = difflib.get_close_matches(str(name), models, n=3, cutoff=0.3) or list(models)
-    raise FolderError(f"there is no model {str(name)!r}; shipped: {', '.join(near)}, or a folder")
+    if path.exists():
+        raise FolderError(f"{path} is a file, no model; give a model folder or a shipped name")
+    near = suggest(str(name), models)
+    raise FolderError(f"there is no model {str(name)!r}, shipped or as a folder; {near}")
 
 
 def fingerprint(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -332,11 +333,17 @@ class Model(nn.Module, ABC):
             raise FramecastError(
                 f"{name} is on {weights.device}, got frames on {frames.device}; move one of them"
             )
-        if frames.device.type == "cpu" and frames.numel() and frames.detach().amax() > BRIGHTEST:
-            raise FramecastError(
-                f"{name} expects frames in [0, 1], got up to {float(frames.amax()):g}; divide by "
-                "their largest possible value, such as 255"
-            )
+        if frames.device.type == "cpu" and frames.numel():
+            low, high = map(float, frames.detach().aminmax())  # of which NaN makes NaN
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise FramecastError(
+                    f"{name} expects frames in [0, 1], got values that are not finite; replace them"
+                )
+            if high > BRIGHTEST:
+                raise FramecastError(
+                    f"{name} expects frames in [0, 1], got up to {high:g}; divide by their largest "
+                    "possible value, such as 255"
+                )
 
     def _adapt(self, clip: Clip) -> Clip:
         spec = self.expects

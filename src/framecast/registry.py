@@ -262,6 +262,17 @@ _TABLES = {
     "presets": PRESETS,
     "protocols": PROTOCOLS,
 }
+_KINDS = {
+    "models": ("model", "framecast models"),
+    "data": ("dataset", "framecast data"),
+    "units": ("unit", "framecast models --units"),
+    "presets": ("preset", "framecast presets"),
+    "protocols": ("protocol", "framecast protocols"),
+}
+"""What one of a kind is called, and the command that lists all of them."""
+
+MANY = 20
+"""From so many names on, a message names the command that lists them instead."""
 
 
 def names(kind: str) -> list[str]:
@@ -299,7 +310,8 @@ def target(kind: str, name: str) -> str:
     """
     table = _TABLES[kind]
     if name not in table:
-        raise ConfigError(f"there is no {name!r} in {kind}; {suggest(name, table)}")
+        noun, command = _KINDS[kind]
+        raise ConfigError(f"there is no {noun} {name!r}; {suggest(name, table, command)}")
     return table[name]
 
 
@@ -310,9 +322,14 @@ def shipped() -> dict[str, Path]:
     return {path.relative_to(base).as_posix(): path for path in found}
 
 
-def suggest(name: str, known: Any) -> str:
-    """`did you mean 'x'?` with the nearest known names, or a list of all of them."""
+def suggest(name: str, known: Any, command: str | None = None) -> str:
+    """`did you mean 'x'?` with the nearest known names, or a list of all of them.
+
+    Of many names the list is left to the command that prints it, where there is one.
+    """
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     if near:
         return "did you mean " + " or ".join(repr(n) for n in near) + "?"
+    if command is not None and len(known) >= MANY:
+        return f"{command} lists all {len(known)}"
     return "known: " + ", ".join(sorted(known)) if known else "there are none"

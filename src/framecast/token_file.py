@@ -258,6 +258,8 @@ def open_tokens(path: Path) -> TokenFile:
         FramecastError: if it is no token file, or not as it was written.
         OSError: if it cannot be read.
     """
+    if not path.exists():
+        raise FramecastError(f"{path} does not exist; check the path")
     size = path.stat().st_size
     with path.open("rb") as file:
         header, start = _read_head(file, path)

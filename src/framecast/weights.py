@@ -139,6 +139,8 @@ def _checked_hash(sha256: str) -> str:
 
 def _open_verified(source: Path, expected: str) -> object:
     """Hash and load through one open file, so that what was checked is what is read."""
+    if not source.exists():
+        raise FramecastError(f"{source} does not exist; check the path")
     try:
         with source.open("rb") as file:
             found = digest.of_file(file)

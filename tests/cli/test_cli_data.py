@@ -58,10 +58,11 @@ class TestShow:
             (("show",), "name a dataset"),
             (("show", "kht"), "did you mean 'kth'"),
             (("show", "kth"), "--data.root"),
-            (("show", "moving-digits"), "root"),
+            (("show", "moving-digits"), "(--data.root) the folder with the idx files"),
             (("show", "moving-digits", "--frames", "0"), "at least 1"),
             (("prepare", "moving-digits"), "needs no preparing"),
-            (("verify", "gone"), "gone"),
+            (("verify", "gone"), "gone is no prepared folder"),
+            (("show", "foo"), "there is no dataset 'foo'; known: arrays, "),
         ],
     )
     def test_wrong_input_is_one_line(self, cli, arguments: tuple[str, ...], said: str) -> None:

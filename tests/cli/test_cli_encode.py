@@ -214,6 +214,7 @@ def test_the_first_levels_alone(cli, encoded: Path) -> None:
 
 def test_the_model_is_found_where_it_was_or_where_one_says(cli, encoded: Path, codec: Path) -> None:
     moved = codec.rename(codec.with_name("moved"))
+    refused(cli("decode", "gone.tokens", "-o", "no"), "gone.tokens does not exist; check", "no")
     ran = cli("decode", encoded, "-o", "back")
     refused(ran, f"was encoded by {codec} (pooling), which cannot be used", "back")
     assert "--model" in ran.err

@@ -157,9 +157,18 @@ def test_videos_of_several_sizes_are_drawn_as_far_as_they_are_of_one(cli, frame_
         (("copy-last", "--protocol", "glyphs/10-11"), "did you mean 'glyphs/10-10'"),
         (("copylast", *GLYPHS), "did you mean 'copy-last'"),
         (("copy-last", "--protocol", "kth/10-20"), "--data.root"),
-        (("copy-last", "--protocol", "video-folder", "--data.root", "."), "context and horizon"),
+        (
+            ("copy-last", "--protocol", "video-folder", "--data.root", "."),
+            "--context N --horizon N",
+        ),
+        (("copy-last", "--protocol", "video-foldr"), "no protocol 'video-foldr'; did you mean"),
+        (("copy-last", "--protocol", "zz"), "framecast protocols lists all"),
         (("copy-last", *GLYPHS, "--limit", "0"), "limit"),
         (("copy-last", *GLYPHS, "--metrics", "standrad"), "standard"),
+        (
+            ("copy-last", *GLYPHS, "--metrics", "foo"),
+            "standard-squeeze, standard-vgg, stip, ",
+        ),
         (("copy-last", *GLYPHS, "--weights", "nowhere"), "--weights nowhere is no folder"),
     ],
 )

@@ -140,6 +140,7 @@ def test_what_latent_variables_do(cli, frame_folder) -> None:
         (("tiny-codec", "v", "--out", "v/a.png"), "would overwrite an input"),
         (("tiny-codec", "w"), "w"),
         (("tiny-codek", "v"), "did you mean 'tiny-codec'"),
+        (("v", "tiny-codec"), "v is a video; give the model first"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -226,7 +227,7 @@ def test_location_is_a_metric_set_of_its_own(cli) -> None:
     [
         (("copy-last", *GLYPHS, "--corrupt", "gausian-blur:2"), "did you mean 'gaussian-blur:2'"),
         (("copy-last", *GLYPHS, "--task", "reconstruct"), "copy-last has no codes"),
-        (("copy-last", *GLYPHS, "--levels", "1"), "levels of codes are decoded in"),
+        (("copy-last", *GLYPHS, "--levels", "1"), "(--task reconstruct)"),
         (("tiny-codec", *GLYPHS, "--task", "reconstruct", "--levels", "3"), "from 1 to 2"),
     ],
 )

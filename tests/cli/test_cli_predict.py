@@ -309,6 +309,20 @@ def test_a_short_video_is_told_what_to_pass(cli, frame_folder, model_folder, noi
     assert (ran.code, "at least 3 context frames" in ran.err) == (2, True)
 
 
+def test_a_size_that_the_model_does_not_take_is_one_line(cli, frame_folder, noisy: str) -> None:
+    clip = frame_folder("clip", 12, 24, 32)
+    for size in ("native", "10x10"):
+        ran = cli("predict", clip, "--model", noisy, "--size", size)
+        assert (ran.code, "leave --size out" in ran.err) == (2, True)
+        assert len(ran.err.splitlines()) == 1
+
+
+def test_missing_frames_are_mentioned(cli, frame_folder) -> None:
+    clip = frame_folder("clip", 12)
+    (clip / "7.png").unlink()
+    assert "  missing between 0 and 11: 7; what moves jumps" in cli("predict", clip, *COPY).out
+
+
 def test_unused_context_is_mentioned(cli, frame_folder, noisy: str) -> None:
     ran = cli("predict", frame_folder(), "--model", noisy, "--context", 6)
     assert "of 6 context frames noisy uses the last 4" in ran.out
@@ -401,6 +415,7 @@ class TestInputsAreSafe:
         (("clip", "--horizon", "0"), "--horizon is at least 1"),
         (("clip", "--context", "0"), "--context is at least 1"),
         (("clip", "--samples", "0"), "--samples is at least 1"),
+        (("clip", "--samples", "1000000000"), "--samples is at most 10,000"),
         (("clip", "--fps", "-3"), "fps is above 0"),
         (("clip", "--start", "50"), "past its end"),
         (("clip", "--device", "abacus"), "no device 'abacus'"),

@@ -125,6 +125,41 @@ def test_a_dry_run_writes_nothing(cli) -> None:
     assert "would take about" in text
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_dry_run_refuses_what_training_refuses(cli, frame_folder, dry: tuple[str, ...]) -> None:
+    assert cli(*TINY, "-o", "used").code == 0
+    before = sorted(Path().rglob("*"))
+    for arguments, said in [
+        (("--init", "gone"), "there is no model 'gone'"),
+        (("--init", "used", "--model.hidden", 3), "cannot start from"),
+        (("-o", "used", "--seed", 3), "used holds a run"),
+        (("-o", "used", "--resume", "--seed", 3), "another experiment: seed is 0 there and 3"),
+        (("-o", "used/model"), "holds no run"),
+    ]:
+        ran = cli(*TINY, *arguments, *dry)
+        assert (ran.code, said in ran.err) == (2, True), ran.err
+        assert len(ran.err.splitlines()) == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_clips_of_other_channels_are_one_line(cli, frame_folder, dry: tuple[str, ...]) -> None:
+    for name in ("v/a", "v/b", "v/c"):
+        frame_folder(name, 25, 16, 16)
+    ran = cli("train", "convlstm/tiny", "--data", "video-folder", "--data.root", "v", *dry)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert "3 channels and the model takes 1" in ran.err
+    assert "(--data.channels 1 or --model.channels 3)" in ran.err
+
+
+def test_what_the_data_says_of_itself_is_told(cli) -> None:
+    said = "NOPE is not read; --data.digits mnist reads its digits"
+    plan = cli(*TINY, "--data.root", "NOPE", "--dry-run")
+    assert (f"  {said}" in plan.out, plan.err) == (True, "")
+    shown = [word for word in TINY if word != "--no-progress"]
+    assert f"data: {said}" in cli(*shown, "--data.root", "NOPE", "-o", "r").err
+
+
 def test_training_starts_from_given_weights(cli) -> None:
     assert cli(*TINY, "-o", "first").code == 0
     assert cli(*TINY, "-o", "fresh", "--seed", 1).code == 0
@@ -167,6 +202,7 @@ def test_videos_of_several_sizes_are_told_to_get_one(cli, frame_folder, workers:
     ("arguments", "said"),
     [
         (("convlst/tiny",), "did you mean 'convlstm/tiny'"),
+        (("foo",), "there is no preset 'foo'; framecast presets lists all"),
         (("convlstm/tiny", "--data", "kht"), "did you mean 'kth'"),
         (("convlstm/tiny", "--data"), "--data lacks its value"),
         (("--resume",), "name a preset"),

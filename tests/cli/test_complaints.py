@@ -23,6 +23,8 @@ EVALUATE = ("evaluate", "convlstm/moving-mnist-small", "--protocol", "glyphs/5-5
         (("predict", "a", "--samples"), "--samples lacks its value"),
         (("predict", "a", "--start", "soon"), "--start: 'soon' is neither a frame number"),
         (("data", "show", "kth", "--data.size"), "--data.size lacks its value"),
+        (("weights", "convert", "a.pth"), "error: --sha256 STR is missing;"),
+        (("encode", "a.mp4"), "error: --model NAME|FOLDER and --out PATH are missing;"),
     ],
 )
 def test_wrong_options_are_answered_in_a_line(cli, words: tuple[str, ...], said: str) -> None:

@@ -436,9 +436,7 @@ def test_folders_named_after_splits_are_the_splits(tmp_path):
     for split, place in (("train", "train"), ("validation", "val"), ("test", "test")):
         source = config.source(split, 5, 0)
         assert [source.name(i) for i in range(len(source))] == [f"{place}/a.npy at 0"]
-        assert source.notes() == (
-            "1 sequences lie outside train, validation and test: elsewhere/a.npy",
-        )
+        assert source.notes() == ("1 sequence outside train, validation and test: elsewhere/a.npy",)
     shutil.rmtree(tmp_path / "elsewhere")
     shutil.rmtree(tmp_path / "test")
     assert len(config.source("train", 5, 0)) == 1
@@ -491,7 +489,7 @@ def test_fingerprint_follows_content_and_settings_but_not_the_place(tmp_path):
 def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch, write, library):
     root = write(tmp_path / "a", numbers(3, 4, 5))
     monkeypatch.setitem(sys.modules, library, None)
-    expect_error(rf"needs {library}.*pip install 'framecast\[data\]'", Arrays(root=root))
+    expect_error(rf"needs {library}.*pip install {library}", Arrays(root=root))
 
 
 @pytest.mark.parametrize("write", WRITERS)

@@ -178,7 +178,7 @@ def test_short_episodes_are_left_out_and_counted(tmp_path: Path) -> None:
     source = Bridge(root=tmp_path, size=None).source("train", 5, 0)
     assert {marks(source[(0, n)])[0][0] for n in range(len(source))} == {1, 3, 5, 7}
     assert "4 of 8 episodes are too short and left out" in source.notes()
-    with pytest.raises(DataError, match=r"1 episodes of the test split .* 7 frames, the longest 6"):
+    with pytest.raises(DataError, match=r"1 episode of the test split .* 7 frames, the longest 6"):
         Bridge(root=tmp_path, size=None).source("test", 7, 0)
 
 

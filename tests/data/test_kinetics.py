@@ -111,11 +111,8 @@ class TestFolders:
 
     def test_notes_tell_what_is_left_out(self, root):
         notes = config(root).source("test", 16, 0).notes()
-        assert (
-            f"1 videos have fewer than 16 frames and are left out: test/{name(30)} (9 frames)"
-            in notes
-        )
-        assert f"1 videos are in no split, left out: extra/{name(40)}" in notes
+        assert f"1 video with fewer than 16 frames, left out: test/{name(30)} (9 frames)" in notes
+        assert f"1 video in no split, left out: extra/{name(40)}" in notes
         assert "9 test clips of 16 frames" in notes
 
     def test_what_is_not_there_is_said_in_one_line(self, root, tmp_path):
@@ -123,7 +120,7 @@ class TestFolders:
             DataError, match="holds no videos: expected folders train, val and test"
         ):
             config(tmp_path).source("test", 16, 0)
-        with pytest.raises(DataError, match=r"none of the 1 validation videos .* has 21 frames"):
+        with pytest.raises(DataError, match=r"of the 1 validation video .* none has 21 frames"):
             config(root).source("validation", 21, 0)
         movie(tmp_path / "somewhere" / name(1), 3)
         with pytest.raises(DataError, match="no readable test video in a folder of that split"):
@@ -162,9 +159,9 @@ class TestLists:
     def test_notes_count_what_is_listed_and_what_is_not(self, root, listed):
         notes = config(root, lists=listed).source("test", 16, 0).notes()
         assert "3 test clips of 16 frames of 4 that the list names" in notes
-        assert any(note.startswith("8 videos are on no list, left out: ") for note in notes)
+        assert any(note.startswith("8 videos on no list, left out: ") for note in notes)
         only = config(root, lists=listed).source("validation", 16, 0).notes()
-        assert "1 validation clips of 16 frames, all that the list names" in only
+        assert "1 validation clip of 16 frames, all that the list names" in only
 
     def test_identifiers_alone_are_enough(self, tmp_path, listed):
         movie(tmp_path / "x" / "vid-_000020.mp4", 16)
@@ -244,10 +241,10 @@ def test_broken_videos_are_skipped_counted_and_listed(tmp_path):
     notes = "\n".join(source.notes())
     kept = [stem for stem in stems(source) if not stem.startswith("vid-_")]
     assert sorted(set(stems(source)) - set(kept)) == [name(n) for n in range(3)]
-    assert "videos cannot be read and are left out: " in notes
+    assert "videos cannot be read, left out: " in notes
     assert "test/yoga/" in notes
     unreadable = int(notes.split(" videos cannot be read")[0].rsplit("\n", 1)[-1])
-    short = notes.split(" videos have fewer than 16")
+    short = notes.split(" videos with fewer than 16")
     few = int(short[0].rsplit("\n", 1)[-1]) if len(short) > 1 else 0
     assert unreadable >= 2
     assert unreadable + few + len(kept) == len(list(kinetics.videos_under(broken)))

@@ -189,7 +189,7 @@ def test_clips_that_the_list_lacks_are_noted(root, tmp_path):
     (tmp_path / "00sequences.txt").write_text("person02_boxing_d1 frames 1-20\n")
     source = Kth(root=tmp_path).source("train", 8, 0)
     assert len(source) == 2
-    assert any("1 clips have no ranges" in n and "person03_boxing_d1" in n for n in source.notes())
+    assert any("1 clip without ranges" in n and "person03_boxing_d1" in n for n in source.notes())
 
 
 def test_missing_roots_and_doubled_clips_are_named(tmp_path):
@@ -213,7 +213,7 @@ def test_a_broken_clip_is_noted_and_left_out(tmp_path):
     (tmp_path / "person02_boxing_d1_uncomp.avi").write_bytes(b"no video")
     source = Kth(root=tmp_path, span="clip").source("train", 20, 0)
     assert len(source) == 1
-    assert any("1 clips cannot be read: person02" in note for note in source.notes())
+    assert any("1 clip cannot be read: person02" in note for note in source.notes())
     assert any("597 of the 599" in note for note in source.notes())
 
 

@@ -106,7 +106,7 @@ class TestSplitByVideo:
         assert "STIP reports 752 of a split by window" in notes
         assert "5 of the 150 videos are there" in notes
         short = UcfSports(root=ucf, size=SMALL).source("train", 13, 0).notes()
-        assert "2 runs have fewer than 13 frames: Lifting/003/6.png; Lifting/003/20.png" in short
+        assert "2 runs with fewer than 13 frames: Lifting/003/6.png; Lifting/003/20.png" in short
         assert not any(
             "there" in note for note in Human36m(root=human).source("test", 8, 0).notes()
         )
@@ -318,7 +318,7 @@ class TestFaults:
         (tmp_path / "Lifting" / "003" / "0.png").write_bytes(b"no image")
         source = UcfSports(root=tmp_path, size=SMALL).source("train", 10, 0)
         assert len(source) == 3
-        assert any("1 videos cannot be read: Lifting/003/0.png" in n for n in source.notes())
+        assert any("1 video cannot be read: Lifting/003/0.png" in n for n in source.notes())
         (tmp_path / "Lifting" / "002" / "5.png").unlink()
         with pytest.raises(DataError, match="gives 5 of 10 frames from frame 0"):
             source[(0, 0)]

@@ -316,6 +316,8 @@ def test_notes_tell_deviations_from_published_sets(small_mnist):
     digits = "30 test digits; MNIST has 10,000"
     assert notes() == notes(test_size=5_000) == digits
     assert "drawn with a font" in notes(digits="glyphs")
+    assert f"{small_mnist} is not read; --data.digits mnist reads" in notes(digits="glyphs")
+    assert "is not read" not in notes(digits="mnist+glyphs")
     assert "999 test sequences; published: 10,000 or 5,000" in notes(test_size=999)
     assert "10,000 test sequences; published: 1,000" in notes(variant="v3d")
     assert "published for v3d: all training" in notes(variant="v3d", test_size=1000)

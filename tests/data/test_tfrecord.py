@@ -124,10 +124,10 @@ def test_names(name: str, is_one: bool) -> None:
     assert tfrecord.is_tfrecord(Path(name)) == is_one
 
 
-def test_without_the_library_the_extra_is_named(path: Path, monkeypatch) -> None:
+def test_without_the_library_it_is_named(path: Path, monkeypatch) -> None:
     tfrecord._crc32c.cache_clear()
     monkeypatch.setitem(sys.modules, "google_crc32c", None)
-    with pytest.raises(DataError, match=r"pip install 'framecast\[data\]'"):
+    with pytest.raises(DataError, match="pip install google-crc32c"):
         tfrecord.offsets(path)
 
 

@@ -14,6 +14,7 @@ from framecast.config import from_json, to_json
 from framecast.data.video_folder import VideoFolder, by_name
 from framecast.errors import ConfigError, DataError, FramecastError
 from framecast.video import Writer, read
+from framecast.wording import counted
 
 DATA = os.environ.get("FRAMECAST_DATA")
 real = pytest.mark.skipif(DATA is None, reason="FRAMECAST_DATA is not set")
@@ -100,7 +101,7 @@ def test_folders_named_after_splits_take_precedence_and_strays_are_noted(tmp_pat
     config = VideoFolder(root=tmp_path)
     source = config.source("validation", 5, 0)
     assert names(source) == {"validation/b"}
-    assert any("1 videos lie outside train, validation and test: c" in n for n in source.notes())
+    assert any("1 video outside train, validation and test: c" in n for n in source.notes())
     with pytest.raises(DataError, match=r"test split of .* is empty"):
         config.source("test", 5, 0)
 
@@ -164,7 +165,9 @@ def test_one_or_two_videos_cannot_make_three_splits(tmp_path, count):
         frame_folder(tmp_path / f"v{number}", 5)
     config = VideoFolder(root=tmp_path)
     assert len(config.source("train", 5, 0)) == 1
-    with pytest.raises(DataError, match=f"{count} readable videos and a video is never cut"):
+    with pytest.raises(
+        DataError, match=f"{counted(count, 'readable video')}, and one is never cut"
+    ):
         config.source("test", 5, 0)
 
 
@@ -179,7 +182,15 @@ def test_unreadable_and_short_videos_are_noted(tmp_path):
     notes = " | ".join(source.notes())
     assert "2 videos cannot be read: bad.mp4" in notes
     assert "mixed" in notes
-    assert "1 videos have fewer than 4 frames: short (3 frames)" in notes
+    assert "1 video with fewer than 4 frames: short (3 frames)" in notes
+
+
+def test_missing_frames_are_noted(tmp_path):
+    frame_folder(tmp_path / "whole", 6)
+    frame_folder(tmp_path / "torn", 7)
+    (tmp_path / "torn" / "3.png").unlink()
+    (note,) = VideoFolder(root=tmp_path, splits=ALL_TRAIN).source("train", 4, 0).notes()
+    assert note == ("1 video with gaps: torn (missing between 0 and 6: 3; what moves jumps there)")
 
 
 def test_roots_without_videos_are_errors(tmp_path):
@@ -188,7 +199,7 @@ def test_roots_without_videos_are_errors(tmp_path):
     with pytest.raises(DataError, match="holds no videos"):
         VideoFolder(root=tmp_path).source("train", 4, 0)
     (tmp_path / "bad.mp4").write_bytes(b"not a video")
-    with pytest.raises(DataError, match=r"none of the 1 videos .* can be read; the first"):
+    with pytest.raises(DataError, match=r"of the 1 video of .* none can be read; the first"):
         VideoFolder(root=tmp_path).source("train", 4, 0)
 
 
@@ -279,7 +290,7 @@ def test_windows_of_real_videos_hold_the_frames_that_plain_reading_gives(tmp_pat
         root=tmp_path, size=(32, 48), fps=fps, splits=ALL_TRAIN, random_windows=False
     )
     source = config.source("train", 16, 0)
-    assert "1 videos have fewer than 16 frames: decord_video_90.mov" in source.notes()[0]
+    assert "1 video with fewer than 16 frames: decord_video_90.mov" in source.notes()[0]
     for number, recording in enumerate(source.recordings):
         whole = read(root / recording.name, size=(32, 48), fps=fps).frames
         assert recording.frames == len(whole)

@@ -33,6 +33,17 @@ class TestRefused:
             use(path)
         assert one_line(caught.value)
 
+    def test_no_permission(self, tmp_path, use, monkeypatch):
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        path = tmp_path / "secret.mp4"
+        path.touch()
+        monkeypatch.setattr(av, "open", refuse)  # whoever runs the tests may read all files
+        with pytest.raises(VideoError, match="may not be read; change its permissions") as caught:
+            use(path)
+        assert one_line(caught.value)
+
     def test_empty(self, tmp_path, use):
         path = tmp_path / "empty.mp4"
         path.touch()

@@ -36,6 +36,29 @@ def test_natural_order_of_any_name():
         assert sorted(shuffled, key=video.natural) == paths
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["f1", "f2", "f3", "f5", "f6", "f9"], "missing between 1 and 9: 4, 7 to 8;"),
+        (["0000", "0005", "0010", "0020", "0025"], "missing between 0 and 25: 15;"),
+        (["7_left", "8_left", "10_left", "11_left"], "missing between 7 and 11: 9;"),
+        (
+            [*map(str, (1, 2, 3, 5, 6, 8, 9, 11, 12, 13, 14, 16, 17, 18))],
+            ": 4, 7, 10 and 1 gap more;",
+        ),
+        (["0", "1", "2"], None),
+        (["4"], None),
+        (["1", "2", "4", "cover"], None),
+        (["202008260050", "202008260055", "202008260100"], None),
+        (["0", "3", "4", "9", "11"], None),
+    ],
+)
+def test_missing_numbers_are_named(tmp_path, names: list[str], said: str | None):
+    write(tmp_path, [f"{name}.png" for name in names])
+    found = video.missing(tmp_path)
+    assert (found is None) if said is None else (said in found)
+
+
 def test_probe(tmp_path):
     write(tmp_path, ["1.jpg", "2.jpg"])
     info = video.probe(tmp_path)

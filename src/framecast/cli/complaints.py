@@ -36,7 +36,8 @@ def complaint(box: str, prog: str) -> str:
     text = " ".join(" ".join(message).split())
     lines = [line for section in others for line in section]
     options = {match[1]: match[2] for line in lines if (match := OPTION.match(line))}
-    said = _unknown(text, options) or _choice(text) or _value(text, options) or _no_value(text)
+    said = _missing(message) or _unknown(text, options) or _choice(text)
+    said = said or _value(text, options) or _no_value(text)
     return f"{(said or text).rstrip('.')}; {prog} --help says more"
 
 
@@ -53,6 +54,16 @@ def _sections(box: str) -> Iterator[list[str]]:
         else:
             section.append(inner)
     yield section
+
+
+def _missing(message: list[str]) -> str | None:
+    """What has to be given, of which the parser says what it is below each."""
+    if not message or not message[0].strip().startswith("Missing from "):
+        return None
+    depth = min(len(line) - len(line.lstrip()) for line in message[1:])
+    names = [line[depth:] for line in message[1:] if not line[depth].isspace()]
+    wanted = " and ".join(name.rsplit(", ", 1)[-1] for name in names)
+    return f"{wanted} {'is' if len(names) == 1 else 'are'} missing"
 
 
 def _unknown(text: str, options: dict[str, str | None]) -> str | None:

@@ -11,6 +11,7 @@ from framecast import listing, registry
 from framecast.cli import terminal
 from framecast.cli.options import NESTED, OUT, dispatch, parse
 from framecast.errors import DataError, FramecastError
+from framecast.wording import counted
 
 
 def run(argv: Sequence[str]) -> int:
@@ -102,8 +103,9 @@ def _facts(document: dict[str, Any]) -> list[str]:
     shapes = ", ".join("x".join(map(str, shape)) for shape in document["shapes"])
     epochs = "the same in every epoch" if document["fixed"] else "drawn anew in every epoch"
     low, high = document["range"]
+    clips = counted(document["clips"], "clip")
     return [
-        f"{document['dataset']}, {document['split']}: {document['clips']:,} clips, {epochs}",
+        f"{document['dataset']}, {document['split']}: {clips}, {epochs}",
         f"  frames, channels, height, width: {shapes}; values from {low:.3g} to {high:.3g}",
         *(["  with actions"] if document["actions"] else []),
         *[f"  {note}" for note in document["notes"]],
@@ -139,8 +141,9 @@ def _prepare(argv: Sequence[str]) -> int:
     with terminal.progress("videos") as advance:
         done = prepare(options.data, options.out, lambda number, total, _: advance(number, total))
     lines = [
-        f"wrote {done.root}: {done.converted} videos converted, {done.kept} kept from before, "
-        f"{done.frames:,} frames, {done.bytes / 1e6:,.1f} MB",
+        f"wrote {done.root}: {counted(done.converted, 'video')} converted, "
+        f"{done.kept} kept from before, {counted(done.frames, 'frame')}, "
+        f"{done.bytes / 1e6:,.1f} MB",
         *[f"  left out {video}: {reason}" for video, reason in done.unreadable.items()],
         *[f"  kept {video} up to a fault: {reason}" for video, reason in done.damaged.items()],
         f"next: --data.root {done.root}",

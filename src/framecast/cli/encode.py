@@ -12,6 +12,7 @@ from framecast import listing
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, Size, Start, parse
 from framecast.errors import FramecastError
+from framecast.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,7 +128,8 @@ def encode(codec: "Codec", options: Encode) -> Outcome:
         )
     notes = [*footage.notes, *damage]
     if options.frames is not None and file.header.frames < options.frames:
-        notes.append(f"the video has no more than {file.header.frames} frames from there on")
+        found = counted(file.header.frames, "frame")
+        notes.append(f"the video has no more than {found} from there on")
     return _outcome(options, file, quality, notes)
 
 
@@ -201,16 +203,17 @@ def _outcome(options: Encode, file: "TokenFile", quality: Quality, notes: list[s
 
 def _lines(outcome: Outcome) -> list[str]:
     height, width = outcome.size
-    channels = "1 channel" if outcome.channels == 1 else f"{outcome.channels} channels"
+    channels = counted(outcome.channels, "channel")
     similarity = "" if outcome.ssim is None else f", SSIM {outcome.ssim:.4f}"
     total = outcome.header_bytes + outcome.payload_bytes
     return [
-        f"{outcome.video}: {outcome.frames} frames of {height}x{width}, {channels}, "
+        f"{outcome.video}: {counted(outcome.frames, 'frame')} of {height}x{width}, {channels}, "
         f"in {outcome.tokens:,} tokens",
         *[f"  {note}" for note in outcome.notes],
         f"  {outcome.bits_per_frame:,.10g} bits per frame, {outcome.ratio:.4g} times fewer than "
         "the same frames at 8 bits",
-        f"  decoded: PSNR {outcome.psnr:.2f} dB{similarity}, means over {outcome.frames} frames",
+        f"  decoded: PSNR {outcome.psnr:.2f} dB{similarity}, means over "
+        f"{counted(outcome.frames, 'frame')}",
         f"  wrote {outcome.written}: {total:,} bytes, {outcome.header_bytes:,} of header and "
         f"{outcome.payload_bytes:,} for {outcome.bits:,} bits of tokens",
     ]

@@ -24,6 +24,7 @@ from framecast.video import (
     fit,
     frames,
     is_video,
+    missing,
     natural,
     probe,
     to_gray,
@@ -91,6 +92,11 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
     source = frames(path, start=reading.start, fps=reading.fps)
     first = next(source)
     target = _target(first.image.shape[:2], reading.size, spec, about.get("size"))
+    if spec.size not in (None, target or first.image.shape[:2]):
+        height, width = spec.size
+        raise FramecastError(
+            f"{model.config.type} takes frames of {height}x{width} alone; leave --size out"
+        )
     gray = spec.channels == 1
     stream = _adapted(path, chain([first], source), target, gray)
     observed = list(islice(stream, wanted))
@@ -100,7 +106,7 @@ def open_footage(path: Path, model: Model, reading: Reading) -> Footage:
     if gray and _colourful(first):
         notes.append("colour was turned into gray, which is what the model takes")
     info = probe(path)
-    notes += _aspect_notes(info)
+    notes += [*filter(None, [missing(path)]), *_aspect_notes(info)]
     rate = info.fps or reading.fps or FOLDER_FPS
     fps = reading.fps or rate
     seconds = reading.start / rate if isinstance(reading.start, int) else reading.start

@@ -22,6 +22,7 @@ from framecast.evaluation.metrics import pixel
 from framecast.model import Model, Options
 from framecast.video import Writer
 from framecast.video.write import check_replaceable
+from framecast.wording import counted
 
 MARK = (0.95, 0.45, 0.0)
 """Colour of the border that `--mark` draws: red, green, blue."""
@@ -284,7 +285,7 @@ def summary(errors: Errors) -> str:
     """One line on how good a prediction is, beside the last observed frame repeated."""
     return (
         f"squared error per frame {errors.mse:.1f}, PSNR {errors.psnr:.2f} dB, means over "
-        f"{errors.frames} frames; the last frame repeated: {errors.copy_last_mse:.1f}, "
+        f"{counted(errors.frames, 'frame')}; the last frame repeated: {errors.copy_last_mse:.1f}, "
         f"{errors.copy_last_psnr:.2f} dB"
     )
 

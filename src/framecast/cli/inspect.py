@@ -12,6 +12,7 @@ from framecast import listing
 from framecast.cli import terminal
 from framecast.cli.options import MODEL, OUT, Size, Start, parse, picture_path
 from framecast.errors import FramecastError
+from framecast.wording import counted
 
 if TYPE_CHECKING:
     from framecast.cli.footage import Footage
@@ -56,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     options = parse(Inspect, "inspect", argv)
     if options.context is not None and options.context < 1:
         raise FramecastError(f"--context is at least 1, got {options.context}")
-    listing.checked(options.model)
+    _check_order(listing.checked(options.model))
     out = picture_path(options.out, options.video)
     from framecast import pictures
     from framecast.cli.loading import load_model
@@ -68,7 +69,7 @@ def run(argv: Sequence[str]) -> int:
     frames, _, height, width = footage.context.frames.shape[1:]
     notes = [*footage.notes, *damage]
     lines = [
-        f"{options.video}: {frames} frames of {height}x{width} inspected",
+        f"{options.video}: {counted(frames, 'frame')} of {height}x{width} inspected",
         *[f"  {line}" for line in (*notes, *(f"shows {panel.title}" for panel in panels))],
         f"  wrote {out}",
     ]
@@ -86,6 +87,18 @@ def run(argv: Sequence[str]) -> int:
     }
     terminal.show(document, lines, options.json)
     return 0
+
+
+def _check_order(model: str) -> None:
+    """See that it is no video that stands where the model goes."""
+    from framecast.folder import MANIFEST
+    from framecast.video import is_video
+
+    path = Path(model)
+    if path.exists() and is_video(path) and not (path / MANIFEST).exists():
+        raise FramecastError(
+            f"{path} is a video; give the model first: framecast inspect MODEL VIDEO"
+        )
 
 
 def _read(model: "Model", options: Inspect) -> tuple["Footage", list[str]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = "out/{stem}-predicted.mp4"
 DEFAULT_HORIZON = 10
+MOST_SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ def wish_of(options: Predict, out: Path) -> "Wish":
         value = getattr(options, name)
         if value is not None and value < 1:
             raise FramecastError(f"--{name} is at least 1, got {value}")
+    if options.samples is not None and options.samples > MOST_SAMPLES:
+        raise FramecastError(
+            f"--samples is at most {MOST_SAMPLES:,}, which are predicted together, got "
+            f"{options.samples:,}; another --seed gives others"
+        )
     return Wish(
         out=out,
         horizon=options.horizon or DEFAULT_HORIZON,

@@ -26,7 +26,11 @@ Train the model of a preset. Every field of the experiment can be overridden, fo
   --resume                       goes on with the run there
   --init MODEL                   starts from the weights of a model folder or shipped model
   --minutes NUMBER               makes all stages longer or shorter, to take that time here
-  --dry-run                      says what would be trained, and stops"""
+  --dry-run                      says what would be trained, and stops
+  --no-validation                trains on the validation clips too, and keeps the last weights
+  --json                         prints one document for programs
+  --devices N, --accelerator, --precision, --threads, --workers
+                                 are the machine's side of it (--help of a preset says more)"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -69,8 +73,7 @@ def _fitted(settings: Any) -> tuple[Any, Any]:
         before = {name: stage.steps for name, stage in _stored(settings.out).stages.items()}
         terminal.note(f"framecast: the run keeps its steps, whatever the minutes: {_steps(before)}")
         return replace(settings, experiment=given.lasting(before)), None
-    if not settings.dry_run:
-        RunFolder(settings.out).check_free()
+    RunFolder(settings.out).check_free()
     experiment, planned = within(given, settings.minutes, settings.run)
     steps = _steps({stage.name: stage.steps for stage in planned.stages})
     terminal.note(f"framecast: as many steps as take {settings.minutes:g} min: {steps}")
@@ -106,8 +109,15 @@ def _train(settings: Any) -> int:
 
 def _plan(settings: Any, planned: Any) -> int:
     from framecast.config import to_json
-    from framecast.training import plan
+    from framecast.training import check, plan
 
+    check(
+        settings.experiment,
+        settings.out,
+        resume=settings.resume,
+        init=settings.init,
+        options=settings.run,
+    )
     planned = planned or plan(settings.experiment, settings.run)
     rows = [
         (
@@ -125,6 +135,7 @@ def _plan(settings: Any, planned: Any) -> int:
     lines = [
         f"{experiment.model.type} on {experiment.data.type}, {experiment.context} frames observed "
         f"and {experiment.horizon} predicted, on {planned.device}",
+        *[f"  {note}" for note in planned.notes],
         "",
         terminal.table(heading, rows),
         "",
@@ -183,16 +194,14 @@ def _subject(argv: list[str]) -> tuple[str | None, list[str]]:
 def _begin(subject: str | None, argv: list[str]) -> tuple[Any, Path]:
     """The experiment to start from, and the default folder of its run."""
     resume = "--resume" in argv
-    if subject is not None and subject in registry.names("presets"):
-        return registry.find("presets", subject)(), Path("runs") / subject.replace("/", "-")
     if subject is None:
-        subject = taken(argv, "-o", "--out")[0]
-        if subject is None or not resume:
+        out = taken(argv, "-o", "--out")[0]
+        if out is None or not resume:
             raise ConfigError("name a preset (framecast presets), or a run with --resume --out RUN")
-    if resume:
+        return _stored(Path(out)), Path(out)
+    if resume and subject not in registry.names("presets"):
         return _stored(Path(subject)), Path(subject)
-    known = registry.names("presets")
-    raise ConfigError(f"there is no preset {subject!r}; {registry.suggest(subject, known)}")
+    return registry.find("presets", subject)(), Path("runs") / subject.replace("/", "-")
 
 
 def _holds_run(path: Path) -> bool:

@@ -319,7 +319,7 @@ def _library(name: str, path: Path) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise DataError(
-            f"{path} needs {name}, which is not installed: pip install 'framecast[data]'"
+            f"{path} needs {name}, which is not installed: pip install {name}"
         ) from None
 
 

@@ -259,7 +259,7 @@ class ArrayClips(Source):
             ]
         if _by_folder(self.records):
             strays = [r.name for r in self.records if _top(r) not in FOLDERS]
-            notes += listing("sequences lie outside train, validation and test", strays)
+            notes += listing("sequence", "outside train, validation and test", strays)
         if self.windows.dropped:
             notes.append(
                 f"{self.windows.dropped} of {len(spans)} sequences have fewer than "

@@ -28,6 +28,7 @@ from framecast.data.video_folder import by_name
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.video import natural
+from framecast.wording import counted
 
 LENGTH = 30
 """Frames of an episode."""
@@ -90,7 +91,7 @@ class Bair(EpisodesConfig):
         # The whole episode as stride leaves the window at its first frame alone.
         stride = frames if drawn else LENGTH
         spans = tuple(Span(number, 0, LENGTH - 1, stride) for number in range(len(chosen)))
-        notes = [f"{len(found):,} episodes in {part}; published: {PUBLISHED[part]:,}"]
+        notes = [f"{counted(len(found), 'episode')} in {part}; published: {PUBLISHED[part]:,}"]
         if split != "test":
             notes.append(f"{len(chosen):,} of them are the {split} split")
         return EpisodeClips(

@@ -33,6 +33,7 @@ from framecast.data.video_folder import SPLITS, by_name
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.video import fit, natural
+from framecast.wording import counted
 
 ACTION = "steps/action"
 SITE = "https://rail-berkeley.github.io/bridgedata"
@@ -102,8 +103,9 @@ class Bridge(EpisodesConfig):
         if not len(windows):
             longest = max((span.length for span in spans), default=0)
             raise EmptySplitError(
-                f"none of the {len(chosen)} episodes of the {split} split of {root} has {frames} "
-                f"frames, the longest {longest}; ask for fewer, add episodes, or change data.splits"
+                f"of the {counted(len(chosen), 'episode')} of the {split} split of {root} none has "
+                f"{frames} frames, the longest {longest}; ask for fewer, add episodes, or "
+                "change --data.splits"
             )
         drawn = seed if split == "train" and self.random_windows else None
         notes = self._notes(root, by_part, split, windows)
@@ -214,10 +216,10 @@ class Bridge(EpisodesConfig):
         for part, names in by_part.items():
             number = len(places(root, names))
             known = f"; {listed[part]:,} by dataset_info.json" if part in listed else ""
-            counts.append(f"{number:,} episodes in {part}{known}")
+            counts.append(f"{counted(number, 'episode')} in {part}{known}")
         missing = [f"no file of the split {part}" for part in listed if part not in by_part]
         what = (
-            f"{len(windows.spans):,} episodes in the {split} split; frames are {image}, "
+            f"{counted(len(windows.spans), 'episode')} in the {split} split; frames are {image}, "
             f"actions {action or 'none'}"
         )
         short = (

@@ -36,9 +36,10 @@ def find_images(root: Path | None, part: Part) -> Path:
                 return root / name
     place = "no folder was given" if root is None else f"{root} has no {STEMS[part]} file"
     raise DataError(
-        f"MNIST digits are missing: {place}; give as root the folder with the idx files of "
-        "https://yann.lecun.com/exdb/mnist: train-images-idx3-ubyte and t10k-images-idx3-ubyte "
-        "(.gz or not; the two label files may lie beside them), or ask for digits='glyphs'"
+        f"MNIST digits are missing: {place}; give as root (--data.root) the folder with the idx "
+        "files of https://yann.lecun.com/exdb/mnist: train-images-idx3-ubyte and "
+        "t10k-images-idx3-ubyte (.gz or not; the two label files may lie beside them), or ask "
+        "for digits='glyphs' (--data.digits glyphs)"
     )
 
 

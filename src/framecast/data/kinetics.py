@@ -29,6 +29,7 @@ from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import mix
 from framecast.video import fit
 from framecast.video import frames as video_frames
+from framecast.wording import counted
 
 SITE = "https://github.com/cvdfoundation/kinetics-dataset"
 WHERE = (
@@ -97,10 +98,10 @@ class Kinetics(RecordedConfig):
         spans = tuple(Span(n, 0, r.frames - 1, r.frames) for n, r in enumerate(usable))
         outside = [r.name for r in scan.recordings if r.name not in assigned]
         said = (
-            *listing("videos cannot be read and are left out", scan.unreadable),
+            *listing("video", "cannot be read, left out", scan.unreadable),
             *_notes(chosen, frames),
-            *listing(f"videos are {'on no list' if lists else 'in no split'}, left out", outside),
-            f"{len(usable):,} {split} clips of {frames} frames"
+            *listing("video", f"{'on no list' if lists else 'in no split'}, left out", outside),
+            f"{counted(len(usable), f'{split} clip')} of {frames} frames"
             + (_listed(split, len(usable), lists) if lists else ""),
         )
         windows = Windows(spans, frames)
@@ -159,7 +160,8 @@ class Kinetics(RecordedConfig):
         self, split: Split, frames: int, chosen: int, listed: bool, unreadable: dict[str, str]
     ) -> str:
         if chosen:
-            return f"none of the {chosen} {split} videos of {self.root} has {frames} frames"
+            videos = counted(chosen, f"{split} video")
+            return f"of the {videos} of {self.root} none has {frames} frames"
         bad = f"; {len(unreadable)} cannot be read" if unreadable else ""
         how = "that a list names" if listed else "in a folder of that split"
         return (
@@ -222,11 +224,11 @@ def _by_folder(recordings: tuple[Recording, ...]) -> dict[str, Split]:
 
 
 def _notes(chosen: list[Recording], frames: int) -> tuple[str, ...]:
-    short = {r.name: f"{r.frames} frames" for r in chosen if r.frames < frames}
+    short = {r.name: counted(r.frames, "frame") for r in chosen if r.frames < frames}
     faults = {r.name: r.fault for r in chosen if r.fault and r.frames >= frames}
     return (
-        *listing(f"videos have fewer than {frames} frames and are left out", short),
-        *listing("videos are damaged and used up to the fault", faults),
+        *listing("video", f"with fewer than {frames} frames, left out", short),
+        *listing("video", "damaged and used up to the fault", faults),
     )
 
 

@@ -167,8 +167,8 @@ class Kth(RecordedConfig):
         self, split: Split, scan: Scan, windows: Windows, unlisted: list[str]
     ) -> tuple[str, ...]:
         missing = CLIPS - len(scan.recordings) - len(scan.unreadable)
-        notes = listing("clips cannot be read", scan.unreadable)
-        notes += listing("clips have no ranges in the list and are left out", unlisted)
+        notes = listing("clip", "cannot be read", scan.unreadable)
+        notes += listing("clip", "without ranges in the list, left out", unlisted)
         if missing > 0:
             notes += (f"{missing} of the {CLIPS} KTH clips are not there",)
         if windows.dropped:

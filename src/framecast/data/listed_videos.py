@@ -30,6 +30,7 @@ from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.video import frames as video_frames
 from framecast.video import image_size, is_image, is_video, load_image, natural, probe
+from framecast.wording import counted
 
 LISTS: dict[Split, str] = {"train": "train.txt", "validation": "train.txt", "test": "test.txt"}
 """The published list that each split is taken from."""
@@ -107,8 +108,8 @@ class ListedVideos(RecordedConfig):
         recordings = tuple(part for parts in videos.values() for part in parts)
         unknown = [r.name for r in scan.recordings if self.key(r.name) is None]
         said = (
-            *listing("videos cannot be read", scan.unreadable),
-            *listing("files are of no video of the dataset and left out", unknown),
+            *listing("video", "cannot be read", scan.unreadable),
+            *listing("file", "of no video of the dataset, left out", unknown),
             *notes,
             *self.about(videos.keys()),
         )
@@ -263,16 +264,17 @@ class ListedVideos(RecordedConfig):
                 spans.append(Span(number, 0, part.frames - 1, stride))
                 used.add(key)
         total = len(Windows(tuple(spans), frames))
+        windows = counted(total, f"{split} window")
         notes = (
-            f"split by video: {self.held_out(split)}; {total:,} {split} windows of {frames} frames "
-            f"of {len(used)} videos"
+            f"split by video: {self.held_out(split)}; {windows} of {frames} frames of "
+            f"{counted(len(used), 'video')}"
             + (
                 f"; STIP reports {self.published[split]:,} of a split by window"
                 if split in self.published
                 else ""
             ),
         )
-        return spans, (*listing(f"runs have fewer than {frames} frames", short), *notes)
+        return spans, (*listing("run", f"with fewer than {frames} frames", short), *notes)
 
     def _listed(
         self, split: Split, frames: int, videos: dict[str, list[Recording]]
@@ -283,7 +285,7 @@ class ListedVideos(RecordedConfig):
         places = self._places(videos)
         spans = [span for w in wanted if (span := places(w, frames)) is not None]
         left = len(listed) - len(wanted)
-        notes = [f"{len(spans):,} {split} windows of the published split"]
+        notes = [f"{counted(len(spans), f'{split} window')} of the published split"]
         if split in self.published:
             held = f" ({left:,} of them held out for validation)" if left else ""
             notes[0] += (
@@ -328,7 +330,8 @@ class ListedVideos(RecordedConfig):
             return f"no {split} video of {self.root} has {frames} frames in a row; ask for fewer"
         return (
             f"{self.root} has no {split} video ({self.held_out(split)}): expected {self.where}, "
-            f"from {self.site}; or take data.split published with its lists"
+            f"from {self.site}; or take the published split with its lists "
+            "(--data.split published)"
         )
 
 

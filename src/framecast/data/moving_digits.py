@@ -19,6 +19,7 @@ from framecast.data.glyphs import draw_glyphs
 from framecast.data.motion import CANVAS, MOTIONS, STARTS, Variant, draw, enlarge
 from framecast.errors import ConfigError, DataError
 from framecast.noise import mix
+from framecast.wording import counted
 
 Digits = Literal["mnist", "glyphs", "mnist+glyphs"]
 Pool = Literal["split", "train"]
@@ -151,6 +152,8 @@ class MovingDigitsSource(Source):
         config, notes = self.config, list[str]()
         if self.path is None:
             notes.append("digits are drawn with a font: figures compare with no published ones")
+            if config.root is not None:
+                notes.append(f"{config.root} is not read; --data.digits mnist reads its digits")
         else:
             notes += self._mnist_notes(len(idx.read_images(self.path)))
         if config.digits == "mnist+glyphs":
@@ -162,7 +165,7 @@ class MovingDigitsSource(Source):
         if published and not self.fixed:
             notes.append("training sequences are fresh in every epoch; published: a fixed set")
         if config.count not in ((2, 3) if config.variant.startswith("svg") else (2,)):
-            notes.append(f"{config.count} digits per sequence; published: 2")
+            notes.append(f"{counted(config.count, 'digit')} per sequence; published: 2")
         return tuple(notes)
 
     def _mnist_notes(self, found: int) -> list[str]:

@@ -81,6 +81,8 @@ def read_index(root: Path) -> Index:
     Raises:
         DataError: if it is damaged, or of a later version.
     """
+    if not (root / INDEX).is_file():
+        raise DataError(f"{root} is no prepared folder; framecast data prepare makes one")
     try:
         index = from_json(Index, parse((root / INDEX).read_text("utf-8")))
     except (OSError, ValueError, ConfigError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from framecast.errors import VideoError
+from framecast.wording import counted
 
 Format = Literal["yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le"]
 """FFmpeg's names: 4:2:0 or 4:4:4, with 8 bits or with 10 in two bytes, the lower one first."""
@@ -49,7 +50,7 @@ def frames(
     """
     there = length(path, size, form)
     if start >= there:
-        raise VideoError(f"{path} has {there} frames, and frame {start} is past its end")
+        raise VideoError(f"{path} has {counted(there, 'frame')}, and frame {start} is past its end")
     options = {"video_size": f"{size[1]}x{size[0]}", "pixel_format": form}
     with path.open("rb") as file:
         file.seek(start * frame_bytes(size, form))

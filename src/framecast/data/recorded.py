@@ -27,6 +27,7 @@ from framecast.digest import of_json
 from framecast.errors import DataError, FramecastError, VideoError
 from framecast.video import FOLDER_FPS, FrameWarning, is_video, probe
 from framecast.video import frames as video_frames
+from framecast.wording import counted
 
 LISTED = 5
 """How many names a note spells out."""
@@ -220,14 +221,17 @@ def reason(error: Exception, path: Path) -> str:
     return " ".join(str(error).split()).removeprefix(f"{path} ")
 
 
-def listing(what: str, names: dict[str, str] | list[str]) -> tuple[str, ...]:
-    """A note that counts names and spells out the first ones, with reasons where there are some."""
+def listing(noun: str, what: str, names: dict[str, str] | list[str]) -> tuple[str, ...]:
+    """A note that counts names and spells out the first ones, with reasons where there are some.
+
+    `what` is said of one and of many.
+    """
     if not names:
         return ()
     reasons = names if isinstance(names, dict) else {}
     shown = [f"{n} ({reasons[n]})" if n in reasons else n for n in islice(names, LISTED)]
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return (f"{len(names)} {what}: {'; '.join(shown)}{more}",)
+    return (f"{counted(len(names), noun)} {what}: {'; '.join(shown)}{more}",)
 
 
 def files_under(root: Path) -> Iterator[Path]:

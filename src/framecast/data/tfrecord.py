@@ -146,7 +146,7 @@ def _crc32c() -> Callable[[bytes], int]:
         return importlib.import_module("google_crc32c").value
     except ImportError:
         raise DataError(
-            "TFRecords need google-crc32c, which is not installed: pip install 'framecast[data]'"
+            "TFRecords need google-crc32c, which is not installed: pip install google-crc32c"
         ) from None
 
 

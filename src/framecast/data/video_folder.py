@@ -25,8 +25,9 @@ from framecast.data.varied import VariedClips
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import SEED_BITS, mix
-from framecast.video import fit, to_gray
+from framecast.video import fit, missing, to_gray
 from framecast.video import frames as video_frames
+from framecast.wording import counted
 
 LONG = 16
 """Frames of a video that may be held out for validation or test."""
@@ -119,7 +120,7 @@ class VideoFolder(RecordedConfig):
             Span(number, 0, recording.frames - 1, stride)
             for number, (recording, stride) in enumerate(zip(usable, strides, strict=True))
         )
-        notes += _notes(scan, chosen, frames)
+        notes += (*_notes(scan, chosen, frames), *self._gaps(scan, usable))
         draw = seed if split == "train" and self.random_windows else None
         windows = Windows(spans, frames)
         clips = RecordedClips(self, tuple(usable), scan.prepared, windows, draw, notes)
@@ -188,25 +189,35 @@ class VideoFolder(RecordedConfig):
                 name: FOLDERS[top] for name, top in tops.items() if top in FOLDERS
             }
             outside = [name for name in names if name not in placed]
-            return placed, listing("videos lie outside train, validation and test", outside)
+            return placed, listing("video", "outside train, validation and test", outside)
         long = [recording.name for recording in recordings if recording.frames >= LONG]
         if len(long) < len(self.splits) or not self.splits[0]:
             return by_name(names, self.splits), ()
         return {**dict.fromkeys(names, "train"), **by_name(long, self.splits)}, ()
 
+    def _gaps(self, scan: Scan, recordings: list[Recording]) -> tuple[str, ...]:
+        """A note on the folders of frames in which some are missing; none on prepared ones."""
+        if scan.prepared:
+            return ()
+        root = self.folder()
+        found = {recording.name: missing(root / recording.name) for recording in recordings}
+        return listing("video", "with gaps", {name: gap for name, gap in found.items() if gap})
+
     def _nothing(self, split: Split, chosen: int, frames: int, scan: Scan) -> str:
         there, bad = len(scan.recordings), len(scan.unreadable)
         if chosen:
             return (
-                f"none of the {chosen} videos of the {split} split of {self.root} has {frames} "
-                "frames; ask for shorter clips, or add longer videos"
+                f"of the {counted(chosen, 'video')} of the {split} split of {self.root} none has "
+                f"{frames} frames; ask for shorter clips, or add longer videos"
             )
         if not there:
             reason = next(iter(scan.unreadable.values()), "the folder is empty")
-            return f"none of the {bad} videos of {self.root} can be read; the first: {reason}"
+            videos = counted(bad, "video")
+            return f"of the {videos} of {self.root} none can be read; the first: {reason}"
+        videos = counted(there, "readable video")
         return (
-            f"the {split} split of {self.root} is empty: {there} readable videos and a video is "
-            "never cut into several splits; add videos, or change data.splits"
+            f"the {split} split of {self.root} is empty: {videos}, and one is never cut into "
+            "several splits; add videos, or change the splits (--data.splits)"
         )
 
 
@@ -243,12 +254,12 @@ def _at(place: float, wanted: list[tuple[Split, float]]) -> Split:
 
 
 def _notes(scan: Scan, chosen: list[Recording], frames: int) -> tuple[str, ...]:
-    short = {r.name: f"{r.frames} frames" for r in chosen if r.frames < frames}
+    short = {r.name: counted(r.frames, "frame") for r in chosen if r.frames < frames}
     faults = {r.name: r.fault for r in chosen if r.fault and r.frames >= frames}
     sizes = sorted({(r.height, r.width) for r in chosen if r.frames >= frames})
-    notes = listing("videos cannot be read", scan.unreadable)
-    notes += listing(f"videos have fewer than {frames} frames", short)
-    notes += listing("videos are damaged and used up to the fault", faults)
+    notes = listing("video", "cannot be read", scan.unreadable)
+    notes += listing("video", f"with fewer than {frames} frames", short)
+    notes += listing("video", "damaged and used up to the fault", faults)
     if len(sizes) > 1:
         shown = ", ".join(f"{h}x{w}" for h, w in sizes[:5])
         notes += (f"videos of {len(sizes)} sizes ({shown}): only batches of one until size is set",)

@@ -165,7 +165,18 @@ def metric_set(name: str) -> MetricSet:
     base, _, network = name.rpartition("-")
     if base in SETS and network in NETWORKS.values():
         return SETS[base].with_network(network)  # pyright: ignore[reportArgumentType]
-    raise ConfigError(f"there is no metric set {name!r}; {suggest(name, SETS)}")
+    raise ConfigError(f"there is no metric set {name!r}; {suggest(name, metric_sets())}")
+
+
+def metric_sets() -> list[str]:
+    """Names of all sets, also of those with LPIPS of another network than their own."""
+    others = [
+        f"{name}-{network}"
+        for name, each in SETS.items()
+        for network in NETWORKS.values()
+        if each.with_network(network) != each  # pyright: ignore[reportArgumentType]
+    ]
+    return [*SETS, *others]
 
 
 def sharpness(

@@ -123,8 +123,9 @@ class Protocol(Config):
             "a reconstruction has no samples; leave them out": (
                 self.task == "reconstruct" and self.samples is not None
             ),
-            "levels of codes are decoded in a reconstruction: use task 'reconstruct', or leave "
-            "them out": self.levels is not None and self.task != "reconstruct",
+            "levels of codes are decoded in a reconstruction: use task 'reconstruct' "
+            "(--task reconstruct), or leave them out": self.levels is not None
+            and self.task != "reconstruct",
             "levels is at least 1": self.levels is not None and self.levels < 1,
         }
 
@@ -144,7 +145,7 @@ class Protocol(Config):
         if self.context is None or self.horizon is None:
             raise ConfigError(
                 f"{self.name} leaves context and horizon to you: give how many frames are observed "
-                "and how many predicted"
+                "and how many predicted (--context N --horizon N)"
             )
         return self.context, self.horizon
 

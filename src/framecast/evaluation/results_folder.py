@@ -140,7 +140,7 @@ def _computed(result: Result) -> set[str]:
 
 
 def _unwritable(folder: Path, error: OSError) -> FolderError:
-    where = f"{error.filename}: " if error.filename else ""
+    where = f"{error.filename}: " if error.filename not in (None, str(folder)) else ""
     return FolderError(f"cannot write {folder}: {where}{error.strerror or error}")
 
 

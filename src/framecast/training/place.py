@@ -51,6 +51,11 @@ class Sources:
             found["validation"] = self.validation.fingerprint()
         return found
 
+    def notes(self) -> tuple[str, ...]:
+        """What the splits say about themselves, each line once."""
+        held_out = () if self.validation is None else self.validation.notes()
+        return tuple(dict.fromkeys((*self.train.notes(), *held_out)))
+
     def shown(self) -> Source:
         """What pictures are made of."""
         return self.train if self.validation is None else self.validation

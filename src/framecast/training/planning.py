@@ -17,8 +17,9 @@ from framecast.errors import ConfigError
 from framecast.experiment import Experiment
 from framecast.stage import Stage
 from framecast.training import batches
+from framecast.training.checks import check_clips
 from framecast.training.options import RunOptions, launch, numerics
-from framecast.training.place import initial_model
+from framecast.training.place import Sources, initial_model
 from framecast.training.trainer import Trainer
 
 WARM_UP = 1  # steps that are not timed
@@ -43,6 +44,7 @@ class Plan:
 
     device: str  # cpu or cuda
     stages: tuple[StagePlan, ...]
+    notes: tuple[str, ...] = ()  # on the data
 
     @property
     def seconds(self) -> float:
@@ -89,10 +91,12 @@ def plan(experiment: Experiment, options: RunOptions | None = None) -> Plan:
     options = options or RunOptions()
     world = options.processes
     fabric = launch(replace(options, devices=1, nodes=1))
-    clips = experiment.source("train")
+    sources = Sources(experiment)
     with numerics(options, fabric.device), kept_for_now():
-        stages = tuple(_stage(fabric, experiment, name, clips, world) for name in experiment.stages)
-    return Plan(fabric.device.type, stages)
+        stages = tuple(
+            _stage(fabric, experiment, name, sources, world) for name in experiment.stages
+        )
+    return Plan(fabric.device.type, stages, sources.notes())
 
 
 def within(
@@ -135,15 +139,16 @@ def _clock(device: torch.device) -> Callable[[], float]:
 
 
 def _stage(
-    fabric: Fabric, experiment: Experiment, name: str, clips: Source, world: int
+    fabric: Fabric, experiment: Experiment, name: str, sources: Sources, world: int
 ) -> StagePlan:
     config = experiment.stages[name]
     batches.check_shares(config.batch, config.accumulate, world)
     model = initial_model(experiment)
+    check_clips(model, sources, experiment)
     stage = config.build(model, experiment.context)
     stage.begin()
     trainer = Trainer(fabric, stage, name, experiment.seed)
-    source = stage.source(First(clips, config.batch))
+    source = stage.source(First(sources.train, config.batch))
     order = Order(len(source), config.batch, experiment.seed, world=world)
     steps = batches.training_steps(source, order, config.accumulate, workers=0)
     if fabric.device.type == "cuda":

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -9,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINE_EVERY = 30.0  # seconds
 
 
-def say(stage: str, begun: dict[str, str]) -> None:
-    """A line for each part that a stage began with something for."""
-    for part, text in begun.items():
-        sys.stderr.write(f"{stage}: {part}: {text}\n")
+def say(what: str, lines: Iterable[str]) -> None:
+    """Lines on something, each with its name."""
+    for line in lines:
+        sys.stderr.write(f"{what}: {line}\n")
 
 
 class Steps:

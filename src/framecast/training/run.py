@@ -5,19 +5,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from lightning_fabric import Fabric
 
-from framecast import model as models
-from framecast.config import to_json
-from framecast.errors import FramecastError, TrainingError
+from framecast.errors import FramecastError
 from framecast.experiment import Experiment
-from framecast.folder import Json, locate
+from framecast.folder import locate
 from framecast.training import checkpoint, run_folder
-from framecast.training.batches import check_shares
-from framecast.training.checkpoint import Checkpoint, Tensors
+from framecast.training.checkpoint import Checkpoint
+from framecast.training.checks import check_stages, machine, weights_of
 from framecast.training.options import RunOptions, launch, numerics
 from framecast.training.place import Place, Sources
+from framecast.training.progress import say
 from framecast.training.run_folder import RunFolder
 from framecast.training.signals import StopSignals
 from framecast.training.stage_run import StageRun
@@ -51,14 +49,16 @@ def train(
     """
     options = options or RunOptions()
     fabric = launch(options)
-    _check_stages(experiment, fabric.world_size)
+    check_stages(experiment, fabric.world_size)
     folder = RunFolder(Path(out))
     told = options.progress and fabric.is_global_zero
     with numerics(options, fabric.device), StopSignals(told) as stop, ExitStack() as held:
         place = Place(fabric, experiment, Sources(experiment), folder, options, stop)
+        if told:
+            say("data", place.sources.notes())
         given = None if init is None else str(locate(init).resolve())
         if given:
-            _weights_of(given, experiment)  # refused before anything is written
+            weights_of(given, experiment)  # refused before anything is written
         _run(place, resume, given, held)
     return folder.model
 
@@ -68,7 +68,7 @@ def _run(place: Place, resume: bool, init: str | None, held: ExitStack) -> None:
     reached, begun_from = _begin(place, resume, init, held)
     weights = None
     if begun_from is not None and reached is None:
-        weights = _weights_of(begun_from, place.experiment)
+        weights = weights_of(begun_from, place.experiment)
     finished = reached.finished if reached else ()
     for index in range(reached.index if reached else 0, len(place.experiment.stages)):
         stage = StageRun(place, index, finished, weights, reached)
@@ -86,9 +86,8 @@ def _begin(
 
     def prepare() -> tuple[Path | None, str | None]:
         held.enter_context(place.folder.held())
-        description = run_folder.describe(
-            place.experiment, place.sources.fingerprints(), init, machine(place)
-        )
+        now, prints = machine(place.options, place.fabric), place.sources.fingerprints()
+        description = run_folder.describe(place.experiment, prints, init, now)
         begun = run_folder.begin(place.folder, description, resume)
         path = checkpoint.newest(place.folder.checkpoints)
         checkpoint.tidy(place.folder.checkpoints, path, place.options.keep_checkpoints)
@@ -96,16 +95,6 @@ def _begin(
 
     path, init = _on_first(place.fabric, prepare)
     return (checkpoint.load(path) if path else None), init
-
-
-def machine(place: Place) -> Json:
-    """What decides, beside versions, whether a run goes on bit for bit."""
-    return {
-        "device": place.fabric.device.type,
-        "world_size": place.fabric.world_size,
-        "threads": torch.get_num_threads(),
-        "precision": place.options.precision,
-    }
 
 
 def _on_first(fabric: Fabric, work: Callable[[], T]) -> T:
@@ -120,23 +109,3 @@ def _on_first(fabric: Fabric, work: Callable[[], T]) -> T:
     if problem is not None:
         raise problem
     return result
-
-
-def _weights_of(init: str, experiment: Experiment) -> Tensors:
-    """Weights of another model of the same configuration."""
-    model = models.load(init)
-    given, wanted = to_json(model.config), to_json(experiment.model)
-    for field, old, new in run_folder.differences(given, wanted, "model"):
-        raise TrainingError(
-            f"cannot start from {init}: its {field} is {old!r}, the experiment's is {new!r}"
-        )
-    return model.state_dict()
-
-
-def _check_stages(experiment: Experiment, world: int) -> None:
-    if not experiment.stages:
-        raise TrainingError(f"{experiment.model.type} has no stages here, so nothing is trained")
-    for name, stage in experiment.stages.items():
-        check_shares(stage.batch, stage.accumulate, world)
-        if Path(name).name != name or name.startswith("."):
-            raise TrainingError(f"the stage {name!r} cannot name a folder; rename it")

@@ -91,6 +91,17 @@ class RunFolder:
                 "or choose another folder"
             )
 
+    def check_place(self) -> None:
+        """See that nothing but a run stands there.
+
+        Raises:
+            TrainingError: if a file does, or another folder.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise TrainingError(f"{self.path} is a file; choose a folder for the run")
+        if self.in_use() and not self.description.is_file():
+            raise TrainingError(f"{self.path} is not empty and holds no run; choose another folder")
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from training into the folder; a killed process lets it go.
@@ -99,10 +110,7 @@ class RunFolder:
             TrainingError: if another process does so now, something other than a run stands there,
                 or it cannot be written.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise TrainingError(f"{self.path} is a file; choose a folder for the run")
-        if self.in_use() and not self.description.is_file():
-            raise TrainingError(f"{self.path} is not empty and holds no run; choose another folder")
+        self.check_place()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / LOCK).open("w")
@@ -145,14 +153,25 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
     Raises:
         TrainingError: if a run stands there, or one of another experiment or other data.
     """
-    path = folder.path
     if not folder.in_use() and not (resume and folder.description.is_file()):
         folder.sweep(())
         _write(folder, description)
         return description
     if not resume:
         folder.check_free()
-    before = read_json(folder.description)
+    merged = going_on(folder, description)
+    folder.sweep(description["experiment"]["stages"])
+    _write(folder, merged)
+    return merged
+
+
+def going_on(folder: RunFolder, description: Json) -> Json:
+    """The description of a run that goes on, where `init` is the older one's.
+
+    Raises:
+        TrainingError: if the run there is of another experiment or other data.
+    """
+    path, before = folder.path, read_json(folder.description)
     begun = before.get("init")
     if description["init"] not in (None, begun):
         raise TrainingError(
@@ -160,10 +179,7 @@ def begin(folder: RunFolder, description: Json, resume: bool) -> Json:
             "without --init, or choose another folder"
         )
     _check_same(path, before, description)
-    folder.sweep(description["experiment"]["stages"])
-    merged = {**description, "init": begun}
-    _write(folder, merged)
-    return merged
+    return {**description, "init": begun}
 
 
 def _check_same(path: Path, before: Json, now: Json) -> None:

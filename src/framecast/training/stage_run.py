@@ -14,7 +14,7 @@ from framecast.atomic import NewFile
 from framecast.clip import Source
 from framecast.config import to_json
 from framecast.data.order import Order
-from framecast.errors import FramecastError, TrainingError
+from framecast.errors import TrainingError
 from framecast.folder import Json
 from framecast.model import load_weights
 from framecast.noise import mix
@@ -22,6 +22,7 @@ from framecast.stage import Stage
 from framecast.training import batches, checkpoint, optimizers
 from framecast.training.card import card
 from framecast.training.checkpoint import Checkpoint, Kept, Tensors
+from framecast.training.checks import check_clips
 from framecast.training.logging import Log
 from framecast.training.place import Place, initial_model
 from framecast.training.progress import Steps, say
@@ -58,7 +59,7 @@ class StageRun:
         self.index, self.finished = index, finished
         self.name, self.config = list(self.experiment.stages.items())[index]
         self.model = initial_model(self.experiment)
-        self._check_clips()
+        check_clips(self.model, place.sources, self.experiment)
         if weights is not None:
             load_weights(self.model, dict(weights), f"stage {self.name!r}")
         torch.manual_seed(mix(self.experiment.seed, "stage", self.name))
@@ -82,7 +83,7 @@ class StageRun:
         """Let a stage take over weights from elsewhere, and say what it took."""
         begun = stage.begin()
         if self.place.options.progress and self.fabric.is_global_zero:
-            say(self.name, begun)
+            say(self.name, (f"{part}: {text}" for part, text in begun.items()))
         return begun
 
     def run(self) -> None:
@@ -102,20 +103,6 @@ class StageRun:
             if self.log:
                 self.log.close()
         self._hand_on()
-
-    def _check_clips(self) -> None:
-        """Let the model look at a clip, so that what does not fit is said before the first step."""
-        context, _ = self.place.sources.first.split(self.experiment.context)
-        found, expected = context.frames.shape[2], self.model.expects.channels
-        if expected not in (None, found) and (found, expected) != (1, 3):
-            raise TrainingError(
-                f"the training clips have {found} channels and the model takes {expected}; set the "
-                "channels of the data or of the model"
-            )
-        try:
-            self.model.stream(context, self.experiment.horizon)
-        except FramecastError as error:
-            raise TrainingError(f"the training clips do not fit the model: {error}") from None
 
     # ---- steps
 

@@ -6,7 +6,7 @@ applied.
 """
 
 from framecast.video.fit import Size, fit, to_gray
-from framecast.video.folder import FOLDER_FPS, image_size, is_image, load_image, natural
+from framecast.video.folder import FOLDER_FPS, image_size, is_image, load_image, missing, natural
 from framecast.video.probe import VideoInfo, is_video, probe
 from framecast.video.read import Frame, frames, read
 from framecast.video.stream import FrameWarning
@@ -25,6 +25,7 @@ __all__ = [
     "is_image",
     "is_video",
     "load_image",
+    "missing",
     "natural",
     "probe",
     "read",

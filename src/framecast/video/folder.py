@@ -1,7 +1,9 @@
 """Folders of PNG or JPEG images as videos."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,18 @@ from PIL import Image, ImageOps
 
 from framecast.errors import VideoError
 from framecast.video.stream import Moment, over_white, round_down
+from framecast.wording import counted
 
 FOLDER_FPS = 25.0
 """Frames per second of a folder of images, which has no clock of its own."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+
+_LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)")
+_LARGEST = 9_999_999
+"""Larger numbers are rather times or dates than counts."""
+_LISTED = 3
+"""How many gaps a note spells out."""
 
 
 def is_image(path: Path) -> bool:
@@ -42,6 +51,37 @@ def images(folder: Path) -> list[Path]:
     return sorted(found, key=natural)
 
 
+def missing(path: Path) -> str | None:
+    """Which numbers a folder of numbered images lacks, as a line; None where none is missing.
+
+    Numbers go on by what most of them go on by. Names that differ in more than one number, or hold
+    times or dates, tell nothing.
+    """
+    names = [_LAST_NUMBER.fullmatch(image.stem) for image in images(path)] if path.is_dir() else []
+    counts = [int(name[2]) for name in names if name]
+    if len({name and (name[1], name[3]) for name in names}) != 1 or not counts:
+        return None
+    steps = [later - earlier for earlier, later in pairwise(counts)]
+    step, often = Counter(steps).most_common(1)[0] if steps else (0, 0)
+    if step < 1 or 2 * often <= len(steps) or counts[-1] > _LARGEST:
+        return None
+    gaps = [
+        _range(number + step, number + wide - step, step)
+        for number, wide in zip(counts, steps, strict=False)
+        if wide > step
+    ]
+    if not gaps:
+        return None
+    more = f" and {counted(len(gaps) - _LISTED, 'gap')} more" if len(gaps) > _LISTED else ""
+    said = ", ".join(gaps[:_LISTED]) + more
+    return f"missing between {counts[0]} and {counts[-1]}: {said}; what moves jumps there"
+
+
+def _range(first: int, last: int, step: int) -> str:
+    several = last - first >= step
+    return f"{first} to {last}" if several else str(first)
+
+
 def numbered(folder: Path) -> list[Path]:
     """The images of a folder that must have some.
 
@@ -66,7 +106,7 @@ def moments(folder: Path, start: int | float, rate: float) -> Iterator[Moment]:
     number = start if isinstance(start, int) else round_down(start * rate)
     if number >= len(paths):
         raise VideoError(
-            f"{folder} has {len(paths)} images, and frame {number} is past its end "
+            f"{folder} has {counted(len(paths), 'image')}, and frame {number} is past its end "
             f"(frames count from 0); start at {len(paths) - 1} or earlier"
         )
     size = image_size(paths[0])

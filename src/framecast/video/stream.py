@@ -100,6 +100,8 @@ def opened(path: Path) -> Iterator[OpenVideo]:
     try:
         # The prefix keeps a colon in a file name from being read as a protocol.
         container = av.open(f"file:{path}", metadata_errors="replace")
+    except PermissionError as error:
+        raise VideoError(f"{path} may not be read; change its permissions") from error
     except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{path} cannot be opened as a video: {reason(error)}; "

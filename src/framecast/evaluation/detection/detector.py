@@ -136,7 +136,7 @@ def _runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise FramecastError(
-            "detectors need onnxruntime, which is not installed: pip install 'framecast[detect]'"
+            "detectors need onnxruntime, which is not installed: pip install onnxruntime"
         ) from error
     onnxruntime.disable_telemetry_events()  # for builds that do not know the variable
     onnxruntime.set_default_logger_severity(4)

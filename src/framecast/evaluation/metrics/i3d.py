@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from framecast import weights as files
 from framecast.errors import FramecastError
-from framecast.evaluation.metrics.lpips import VARIABLE, folder_of
+from framecast.evaluation.metrics.lpips import UNNAMED, folder_of
 
 Size = tuple[int, int, int]
 """Of time, height and width."""
@@ -215,7 +215,7 @@ def missing(weights: Path | None) -> str | None:
     """Why FVD cannot be computed, in one line; None where its weights are there."""
     folder = folder_of(weights)
     if folder is None:
-        return f"no folder of weights is named (argument, or environment variable {VARIABLE})"
+        return UNNAMED
     return None if (folder / FILE).is_file() else f"{folder} lacks {FILE}"
 
 

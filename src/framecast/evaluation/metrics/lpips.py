@@ -33,6 +33,10 @@ from framecast.evaluation.metrics.features import CHANNELS, FILES, SMALLEST, Fea
 Version = Literal["0.1", "0.0"]
 
 VARIABLE = "FRAMECAST_WEIGHTS"
+UNNAMED = (
+    f"no folder of weights is named (argument `weights`, option --weights, or environment variable "
+    f"{VARIABLE})"
+)
 SHIFT = (-0.030, -0.088, -0.188)  # of red, green and blue in [-1, 1]
 SCALE = (0.458, 0.448, 0.450)
 EPSILON = 1e-10  # added to the norm of a feature vector before dividing by it
@@ -157,7 +161,7 @@ def missing(network: Network, version: Version, weights: Path | None) -> str | N
     """Why LPIPS cannot be computed, in one line; `None` where its files are there."""
     folder = folder_of(weights)
     if folder is None:
-        return f"no folder of weights is named (argument, or environment variable {VARIABLE})"
+        return UNNAMED
     absent = [name for name in _names(network, version) if not (folder / name).is_file()]
     return f"{folder} lacks {' and '.join(absent)}" if absent else None
 
