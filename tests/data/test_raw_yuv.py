@@ -46,7 +46,7 @@ def test_what_does_not_fit_is_one_line(tmp_path):
     write(path, [(60, 128, 128)], "yuv420p")
     with pytest.raises(VideoError, match="no whole number of yuv444p frames of 32x12"):
         raw_yuv.length(path, SIZE, "yuv444p")
-    with pytest.raises(VideoError, match="has 1 frames, and frame 1 is past its end"):
+    with pytest.raises(VideoError, match="has 1 frame, and frame 1 is past its end"):
         next(raw_yuv.frames(path, SIZE, "yuv420p", 1))
     path.write_bytes(b"")
     with pytest.raises(VideoError, match="no whole number"):

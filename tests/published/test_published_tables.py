@@ -47,7 +47,7 @@ SHAPES = {
     "s-hr-vqvae": {"table1": (8, 48), "table2": (18, 96), "table3": (4, 24)},
     "video-vqvae": {
         "table1": (1, 3), "table2": (5, 7), "table3": (16, 16), "table4": (10, 20),
-        "table5": (4, 4), "table6": (6, 6), "table7": (3, 3),
+        "table5": (4, 4), "table6": (6, 6), "table7": (3, 3), "table8": (5, 9),
     },
     "stip": {
         "table1": (3, 36), "table2": (5, 28), "table3": (12, 48), "table4": (11, 44),

@@ -213,7 +213,10 @@ def test_presets_protocols_and_stages_exist() -> None:
 def test_models_are_trained_on_the_data_that_they_are_measured_on() -> None:
     """And the user is asked for that data exactly where it does not make itself."""
     for scale, part, training in trainings():
-        trained = to_json(experiment(training.preset).data)
+        found = experiment(training.preset)
+        if "--data" in training.changes:
+            found = train.read([training.preset, *training.changes]).experiment
+        trained = to_json(found.data)
         for measure in part.at(scale):
             expected = DATASETS.get(trained["type"], trained["type"])
             assert measure.data == (None if trained.get("digits") == "glyphs" else expected)

@@ -44,10 +44,11 @@ def test_a_plan_is_printed_as_a_script(cli) -> None:
 def test_what_is_not_made_is_said() -> None:
     found = plan("stip", find("stip", "table3"), "paper", Place(OUT))
     left = "\n".join(found.left_out)
-    assert "ConvLSTM (NeurIPS2015): no preset at the scale paper" in left
     assert "published figures alone of BeyondMSE (ICLR2016), SAVP" in left
     assert "MotionRNN (CVPR2021)" in left
     assert "STIP" not in left.replace("STRPM", "")
+    found = plan("v3d-convlstm", find("v3d-convlstm", "figure6"), "tiny", Place(OUT))
+    assert "Moving-MNIST, 10→10: M 8, H 1: no preset at the scale tiny" in found.left_out
     found = plan("s-hr-vqvae", find("s-hr-vqvae", "table2"), "tiny", Place(OUT))
     assert "KTH, 10→20: not at the scale tiny" in found.left_out
 
@@ -111,7 +112,7 @@ class TestCommand:
         document = cli("reproduce", "--json").json
         assert [(e["paper"], e["entries"]) for e in document] == [
             ("s-hr-vqvae", 10),
-            ("video-vqvae", 11),
+            ("video-vqvae", 12),
             ("stip", 16),
             ("haf-svg", 8),
             ("v3d-convlstm", 9),
