@@ -23,39 +23,33 @@ from framecast.cli.terminal import show
 from framecast.clip import Clip
 from framecast.evaluation.protocol import find
 from framecast.evaluation.runner import evaluate
-from framecast.model import FrameSpec, Model, ModelConfig, Options, Step
+from framecast.model import Options, Step
+from framecast.models.copy_last import CopyLast, CopyLastConfig
 from framecast.noise import Noise
 
 
 @dataclass(frozen=True)
-class BlackConfig(ModelConfig):
+class BlackConfig(CopyLastConfig):
     """There is nothing to configure."""
 
     type: ClassVar[str] = "black"
 
 
-class Black(Model):
-    """Predicts black; takes frames of any size and channels."""
+class Black(CopyLast):
+    """Black frames, where the last observed one would be repeated."""
 
     config_type = BlackConfig
-
-    @property
-    def expects(self) -> FrameSpec:
-        """Any frames."""
-        return FrameSpec(channels=None)
 
     def rollout(
         self, context: Clip, horizon: int, samples: int | None, noise: Noise, options: Options
     ) -> Iterator[Step]:
         """Black frames, `horizon` times."""
-        del noise, options
-        frame = torch.zeros_like(context.frames[:, 0])
-        for _ in range(horizon):
-            yield Step(frame.expand(samples or 1, *frame.shape))
+        for step in super().rollout(context, horizon, samples, noise, options):
+            yield Step(torch.zeros_like(step.frame))
 
     def teacher_forced(self, clip: Clip) -> Float[Tensor, "b t c h w"]:
         """Black as the prediction of every frame."""
-        return torch.zeros_like(clip.frames[:, 1:])
+        return torch.zeros_like(super().teacher_forced(clip))
 
 
 def main() -> None:
