@@ -89,11 +89,10 @@ class Volumes(nn.Conv3d):
     def by_frames(self, maps: Float[Tensor, "b c d h w"]) -> Float[Tensor, "b k d h w"]:
         """The convolution by PyTorch's, without bias."""
         depth, total = maps.shape[2], None
-        for ahead, weight in zip(_reach(self.weight), self.weight.unbind(2), strict=True):
-            if abs(ahead) < depth:
-                made = self._frames(maps[:, :, max(0, ahead) : depth + min(0, ahead)], weight)
-                made = functional.pad(made, (0, 0) * 2 + (max(0, -ahead), max(0, ahead)))
-                total = made if total is None else total + made
+        for kernel, own, other in sorted(_meetings(self.weight, depth)):
+            made = self._frames(maps[:, :, other.start : other.stop], self.weight[:, :, kernel])
+            made = functional.pad(made, (0, 0) * 2 + (own.start, depth - own.stop))
+            total = made if total is None else total + made
         assert total is not None
         return total
 
@@ -210,14 +209,14 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(maps, weight, points)
         batch, _, depth, height, width = maps.shape
         down, across = _tiles_along(height), _tiles_along(width)
-        outputs, centre, meetings = len(weight), _centre(weight), _meetings(weight, depth)
-        shape = (batch, depth, down, RESULTS, across, RESULTS, outputs)
-        found = maps.new_empty(shape)
+        outputs, meetings = len(weight), _meetings(weight, depth)
+        found = maps.new_empty(batch, depth, down, RESULTS, across, RESULTS, outputs)
         for part in _portions(maps, outputs):
             values = _values(maps[part])
-            sums = torch.bmm(values, points[centre].mT)
-            for kernel, own, other in meetings:
-                _of(sums, own, depth).baddbmm_(_of(values, other, depth), points[kernel].mT)
+            sums = values.new_empty(AREA, values.shape[1], outputs)
+            for turn, (kernel, own, other) in enumerate(meetings):
+                ours, theirs = _of(sums, own, depth), _of(values, other, depth)
+                ours.baddbmm_(theirs, points[kernel].mT, beta=min(turn, 1))
             placed = _matrices().results @ sums.view(AREA, -1)
             placed = placed.view(RESULTS, RESULTS, depth, -1, down, across, outputs)
             found[part] = placed.permute(3, 2, 4, 0, 5, 1, 6)
@@ -230,25 +229,25 @@ class _Convolution(torch.autograd.Function):
         maps, weight, points = ctx.saved_tensors
         of_maps, of_weight, _ = ctx.needs_input_grad
         depth, outputs = maps.shape[2], len(weight)
-        centre, meetings = _centre(weight), _meetings(weight, depth)
+        meetings = _meetings(weight, depth)
         parts: list[Tensor] = []
         kernels = torch.empty_like(points) if of_weight else None
         for part in _portions(maps, outputs):
             sums = _spread(gradient[part])
             if of_maps:
-                values = torch.bmm(sums, points[centre])
-                for kernel, own, other in meetings:
-                    _of(values, other, depth).baddbmm_(_of(sums, own, depth), points[kernel])
+                values = sums.new_empty(AREA, sums.shape[1], weight.shape[1])
+                for turn, (kernel, own, other) in enumerate(meetings):
+                    ours, theirs = _of(sums, own, depth), _of(values, other, depth)
+                    theirs.baddbmm_(ours, points[kernel], beta=min(turn, 1))
                 parts.append(_gathered(values, maps[part]))
             if kernels is not None:
                 values, old = _values(maps[part]), min(part.start, 1)
-                kernels[centre].baddbmm_(sums.mT, values, beta=old)
                 for kernel, own, other in meetings:
                     ours, theirs = _of(sums, own, depth), _of(values, other, depth)
                     kernels[kernel].baddbmm_(ours.mT, theirs, beta=old)
         found = None
         if kernels is not None:
-            for kernel in set(range(len(points))) - {centre, *(each[0] for each in meetings)}:
+            for kernel in set(range(len(points))) - {kernel for kernel, *_ in meetings}:
                 kernels[kernel].zero_()
             found = kernels.view(len(points), AREA, -1).mT @ _matrices().kernels
             found = found.view(len(points), *weight.shape[:2], KERNEL, KERNEL)
@@ -256,21 +255,16 @@ class _Convolution(torch.autograd.Function):
         return torch.cat(parts) if parts else None, found, None
 
 
-def _reach(weight: Tensor) -> range:
-    """How many frames each frame of the kernel looks ahead."""
-    depth = weight.shape[2]
-    return range(-((depth - 1) // 2), depth // 2 + 1)
-
-
-def _centre(weight: Tensor) -> int:
-    return (weight.shape[2] - 1) // 2
-
-
 def _meetings(weight: Tensor, depth: int) -> list[tuple[int, range, range]]:
-    """Of the kernel each frame but the centre, the frames that have sums of it, and whose."""
+    """Frames of the kernel, the frames that have sums of each, and whose; that of all frames first.
+
+    A frame of the kernel that looks beyond all frames is left out.
+    """
+    centre = (weight.shape[2] - 1) // 2
     found = []
-    for kernel, ahead in enumerate(_reach(weight)):
-        if 0 < abs(ahead) < depth:
+    for kernel in sorted(range(weight.shape[2]), key=lambda kernel: kernel != centre):
+        ahead = kernel - centre
+        if abs(ahead) < depth:
             own = range(max(0, -ahead), depth - max(0, ahead))
             found.append((kernel, own, range(own.start + ahead, own.stop + ahead)))
     return found

@@ -35,10 +35,8 @@ class Row:
         """What stands in a column, with what stands behind ±; a dash for nothing."""
         if label not in self.values:
             return self.texts.get(label, "–")
-        deviation = self.deviations.get(label)
-        return _digits(self.values[label]) + (
-            "" if deviation is None else f" ±{_digits(deviation)}"
-        )
+        figures = (self.values[label], self.deviations.get(label))
+        return " ±".join(_digits(figure) for figure in figures if figure is not None)
 
 
 @dataclass(frozen=True)

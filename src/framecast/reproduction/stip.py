@@ -26,7 +26,7 @@ def _results(protocol: str, dataset: str, others: tuple[str, ...], years: bool) 
     lines = (
         replace(
             baseline(f"{name} ({OTHERS[name][1]})" if years else name, OTHERS[name][0]),
-            paper=_published_layout(OTHERS[name][0], dataset),
+            paper=_four_layers(OTHERS[name][0], dataset),
         )
         for name in others
     )
@@ -40,7 +40,7 @@ def _results(protocol: str, dataset: str, others: tuple[str, ...], years: bool) 
     return (Part("", (*lines, ours), tiny=(TINY,), cpu=(CPU,), paper=measures, key=""),)
 
 
-def _published_layout(model: str, dataset: str) -> Training:
+def _four_layers(model: str, dataset: str) -> Training:
     """Four layers of 128, on patches of which 32 lie along the shorter side; of an E3D-LSTM 16."""
     along = 16 if model == "e3d-lstm" else 32
     changes = ("--data", dataset, "--model.channels", "3", "--context", "4")
