@@ -27,9 +27,7 @@ from framecast.models.predrnn import PredRNNConfig
 from framecast.models.predrnn import TrainingConfig as PredRNNTraining
 from framecast.models.predrnn_pp import PredRNNPPConfig
 from framecast.models.predrnn_pp import TrainingConfig as PredRNNPPTraining
-from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
-from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
-from framecast.models.s_hr_vqvae.prior import PriorConfig
+from framecast.models.s_hr_vqvae.model import SHRVQVAE
 from framecast.models.s_hr_vqvae.stages import AutoencoderTraining, JointTraining, PriorTraining
 from framecast.models.simvp import SimVPConfig
 from framecast.models.simvp import TrainingConfig as SimVPTraining
@@ -49,6 +47,7 @@ from framecast.models.video_vqvae.stages import BottomTraining, TopTraining
 from framecast.schedules import constant
 from framecast.stage import Stage, StageConfig
 from layers.processes import Alone
+from models.tiny_s_hr_vqvae import SMALL as SMALL_S_HR
 from models.tiny_video_vqvae import BOTTOM, TOP, spread_tokens
 
 
@@ -75,14 +74,6 @@ def spread_codes(model: SHRVQVAE) -> None:
     for parameter in model.prior.parameters():
         torch.nn.init.normal_(parameter, std=0.5 if parameter.ndim > 1 else 0.0)
 
-
-SMALL_SHR = SHRVQVAEConfig(
-    layers=2,
-    codewords=3,
-    width=2,
-    autoencoder=AutoencoderConfig(hidden=8, blocks=1, bottleneck=4),
-    prior=PriorConfig(hidden=8, convolutions=2, heads=2),
-)
 
 SMALL_STIP = STIPConfig(levels=1, hidden=4, units=2, kernel=3)
 SMALL_JUDGE = DiscriminatorConfig(layers=2, hidden=4, groups=2)
@@ -226,7 +217,7 @@ CASES = {
         stages=(SimVPTraining(steps=1),),
     ),
     "s-hr-vqvae": Case(
-        SMALL_SHR,
+        SMALL_S_HR,
         stages=(
             AutoencoderTraining(steps=1),
             PriorTraining(steps=1),
@@ -275,13 +266,13 @@ CASES = {
         prepare=stir,
     ),
     "s-hr-vqvae, pixels": Case(
-        dataclasses.replace(SMALL_SHR, pixels=True, width=1),
+        dataclasses.replace(SMALL_S_HR, pixels=True, width=1),
         stages=(AutoencoderTraining(steps=1), PriorTraining(steps=1)),
         size=(4, 4),
         prepare=spread_codes,
     ),
     "s-hr-vqvae, one layer, averaged codebook": Case(
-        dataclasses.replace(SMALL_SHR, layers=1, codewords=9, channels=3),
+        dataclasses.replace(SMALL_S_HR, layers=1, codewords=9, channels=3),
         stages=(
             AutoencoderTraining(steps=1),
             AutoencoderTraining(steps=1, codebook="average"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_s_hr_vqvae import SMALL
 from torch.nn import functional
 
 from framecast import registry
@@ -14,9 +15,7 @@ from framecast.data.moving_digits import MovingDigits
 from framecast.errors import ConfigError, FramecastError
 from framecast.layers.autoregressive import DrawOptions
 from framecast.layers.codebooks import initialise
-from framecast.models.s_hr_vqvae.autoencoder import AutoencoderConfig
 from framecast.models.s_hr_vqvae.model import SHRVQVAE, SHRVQVAEConfig
-from framecast.models.s_hr_vqvae.prior import PriorConfig
 from framecast.models.s_hr_vqvae.stages import (
     AutoencoderStage,
     AutoencoderTraining,
@@ -33,15 +32,7 @@ from layers.processes import Alone
 def tiny(layers: int = 2, channels: int = 1, seed: int = 0) -> SHRVQVAE:
     """A small model whose codewords are all in use."""
     torch.manual_seed(seed)
-    config = SHRVQVAEConfig(
-        channels=channels,
-        layers=layers,
-        codewords=3,
-        width=2,
-        autoencoder=AutoencoderConfig(hidden=8, blocks=1, bottleneck=4),
-        prior=PriorConfig(hidden=8, convolutions=2, heads=2),
-    )
-    model = config.build()
+    model = replace(SMALL, channels=channels, layers=layers).build()
     latent = model.encoder(torch.rand(64, channels, 16, 16)).detach()
     initialise(model.quantiser, latent.movedim(1, -1).flatten(0, -2), 1, Alone())
     return model.eval()
