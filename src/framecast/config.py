@@ -12,6 +12,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union
 
@@ -73,20 +74,24 @@ def dump(value: Any) -> str:
         raise ConfigError(f"{error}; give plain numbers, texts, lists and dicts") from None
 
 
-def parse(text: str) -> Any:
+def parse(text: str, number: Callable[[str], float] = float) -> Any:
     """What a JSON text holds.
+
+    Args:
+        text: The document.
+        number: What a number with a point or an exponent becomes.
 
     Raises:
         ValueError: if it is no JSON; ConfigError, if a number in it is not finite.
     """
-    return json.loads(text, parse_constant=_finite, parse_float=_finite)
 
+    def finite(text: str) -> float:
+        value = number(text)
+        if not math.isfinite(value):
+            raise ConfigError(f"expected finite numbers, got {text}")
+        return value
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ConfigError(f"expected finite numbers, got {text}")
-    return value
+    return json.loads(text, parse_constant=finite, parse_float=finite)
 
 
 def from_json(cls: type[T], data: Any, where: str = "") -> T:
@@ -182,9 +187,11 @@ def _scalar(hint: Any, data: Any, where: str) -> Any:
         return Path(data)
     if hint is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
-    if hint is float and isinstance(data, float) and not math.isfinite(data):
-        raise ConfigError(f"{where}: expected a finite number, got {data}")
-    if hint in (int, float, str, bool) and type(data) is hint:
+    if hint is float and isinstance(data, float):
+        if not math.isfinite(data):
+            raise ConfigError(f"{where}: expected a finite number, got {data}")
+        return data
+    if hint in (int, str, bool) and type(data) is hint:
         return data
     expected = getattr(hint, "__name__", str(hint))
     raise ConfigError(f"{where}: expected {expected}, got {_show(data)}")

@@ -268,6 +268,13 @@ def test_cells_have_all_their_digits() -> None:
     assert found == ["1016000", "1.5 ±0.25", "none", "–"]
 
 
+def test_cells_keep_the_zeros_that_are_printed() -> None:
+    (table,) = (t for t in published.tables("stip") if t.name == "table1")
+    row = table.rows[0]
+    assert (row.cell("γ1"), row.cell("γ2"), row.cell("λ")) == ("0.010", "0.0010", "0.1")
+    assert (row.values["γ1"], row.cell("Hidden")) == (0.01, "64")
+
+
 def test_near_protocols_differ_behind_the_mark_alone() -> None:
     found = {table.protocol for table in published.near_protocol("kth/10-20@v3d")}
     assert "kth/10-20@v3d" not in found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from framecast.errors import ConfigError
-from framecast.published.printed import Column, Paper, Part, Printed, PrintedRow, read
+from framecast.published.printed import Column, Figure, Paper, Part, Printed, PrintedRow, read
 from framecast.registry import suggest
 
 PAPERS: tuple[str, ...] = ("s-hr-vqvae", "video-vqvae", "stip", "haf-svg", "v3d-convlstm")
@@ -71,8 +71,8 @@ class Table:
 
 
 def _digits(value: float) -> str:
-    """All digits of a number, however large; zeros at its end are not kept."""
-    return f"{value:.15g}"
+    """All digits of a number, as they are printed."""
+    return value.text if isinstance(value, Figure) else f"{value:.15g}"
 
 
 def tables(paper: str | None = None) -> tuple[Table, ...]:
@@ -146,7 +146,7 @@ def _row(printed: Printed, row: PrintedRow, columns: list[Column], part: str) ->
     return Row(
         method=row.method,
         model=row.model.get(part) if isinstance(row.model, dict) else row.model,
-        values={label: float(v) for label, v in cells.items() if isinstance(v, int | float)},
+        values={label: v for label, v in cells.items() if isinstance(v, float)},
         deviations={label: v for label, v in ranges.items() if v is not None},
         note=row.note,
         texts={label: v for label, v in cells.items() if isinstance(v, str)},

@@ -7,6 +7,19 @@ from importlib import resources
 from framecast.config import from_json, parse
 from framecast.errors import ConfigError
 
+
+class Figure(float):
+    """A number as it is printed, with the zeros at its end."""
+
+    def __new__(cls, text: str) -> "Figure":
+        """Read it."""
+        figure = super().__new__(cls, text)
+        figure.text = text
+        return figure
+
+    text: str
+
+
 Cell = float | str | None
 """A number; a text that is none; None for a cell without either."""
 
@@ -137,7 +150,7 @@ def read(paper: str) -> Paper:
         ConfigError: if the file is not of this form.
     """
     file = resources.files("framecast") / "published" / f"{paper}.json"
-    found = from_json(Paper, parse(file.read_text(encoding="utf-8")), f"{paper}.json")
+    found = from_json(Paper, parse(file.read_text(encoding="utf-8"), Figure), f"{paper}.json")
     if found.paper != paper:
         raise ConfigError(f"{paper}.json is of {found.paper}")
     return found
