@@ -142,18 +142,36 @@ def test_strips_show_the_films(folders: list[Path]) -> None:
     for column, frame in enumerate([2, *(2 + n for n in first.numbers)]):
         (bright,) = np.nonzero(pixels[5, 20 * column : 20 * column + 20])
         assert bright[0] == frame % 16, "the last observed frame, then those of the numbers"
-    assert [(name, image.size) for name, image in first.rows] == [
-        ("convlstm", (200, 16)),
-        ("stip", (200, 16)),
+    assert [(row.model, row.sample, row.picture.size) for row in first.rows] == [
+        ("convlstm", "", (200, 16)),
+        ("stip", "", (200, 16)),
     ]
-    behind = np.asarray(first.rows[1][1])[5, :20]
+    behind = np.asarray(first.rows[1].picture)[5, :20]
     assert np.nonzero(behind)[0][0] == 1, "frame 3 of a model that is two frames behind"
+
+
+def test_the_best_of_several_samples_has_a_row(tmp_path: Path) -> None:
+    ten = find("glyphs/5-5@10-samples")
+    folders = [
+        write(tmp_path / "a", filmed=1, protocol=ten),
+        write(tmp_path / "b", filmed=1, best=4, kind="stip", protocol=ten),
+    ]
+    rows = strips(load([(None, folder) for folder in folders]))[0].rows
+    assert [(row.model, row.sample) for row in rows] == [
+        ("convlstm", ""),
+        ("stip", ""),
+        ("stip", "best of 10"),
+    ]
+    assert np.asarray(rows[2].picture).max() == 63
+    whole = made(*folders)
+    assert "stip, best of 10" in Strict(whole).texts
+    assert 'alt="clip 0, stip, best of 10"' in whole
 
 
 def test_only_shared_sequences_are_shown(folders: list[Path]) -> None:
     entries = load([(None, folder) for folder in folders[:3]])
     assert [strip.name for strip in strips(entries)] == ["clip 0", "clip 7"]
-    assert [name for name, _ in strips(entries)[0].rows] == ["convlstm", "stip", "simvp"]
+    assert [row.model for row in strips(entries)[0].rows] == ["convlstm", "stip", "simvp"]
     assert strips(load([(None, folders[3])])) == []
 
 

@@ -98,6 +98,7 @@ def write(
     change: Any = lambda found: found,
     infinite: str | None = None,
     filmed: int = 0,
+    best: int | None = None,
     **fields: Any,
 ) -> Path:
     """A folder of results.
@@ -110,6 +111,7 @@ def write(
         change: Of the result, before it is written.
         infinite: Baseline whose PSNR is infinite in a sequence.
         filmed: Sequences with films.
+        best: Number of their best sample.
         fields: Of `result`.
     """
     scores = scored(shift, seed, count)
@@ -121,7 +123,7 @@ def write(
         baselines[infinite]["psnr"][1] = np.inf
     found = change(result(scores, baselines, **fields))
     folder.mkdir(parents=True)
-    infos = [FilmInfo(7 * n, f"clip {7 * n}", 3, 12, [16, 20]) for n in range(filmed)]
+    infos = [FilmInfo(7 * n, f"clip {7 * n}", 3, 12, [16, 20], best) for n in range(filmed)]
     found = replace(found, films=infos)
     (folder / results_folder.RESULTS).write_text(dump(found), "utf-8")
     arrays = {f"model/{key}": values for key, values in scores.items()}
@@ -141,4 +143,5 @@ def _film(info: FilmInfo, seed: int) -> films.Film:
     for frame in range(total):
         truth[frame, 4:8, (frame + info.sequence) % (width - 4) :][:, :4] = 255
     model = np.roll(truth, seed, axis=0)[info.context :] // 2
-    return films.Film(info, truth, model)
+    best = None if info.best is None else truth[info.context :] // 4
+    return films.Film(info, truth, model, best)

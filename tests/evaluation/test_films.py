@@ -12,10 +12,11 @@ from contract.tiny_codec import TinyCodec, TinyCodecConfig
 from framecast.clip import Clip
 from framecast.errors import FolderError
 from framecast.evaluation import films, results_folder
+from framecast.evaluation.ensemble import Ensemble
 from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.result import FORMAT_VERSION
 from framecast.evaluation.runner import evaluate
-from framecast.evaluation.scoring import Keep
+from framecast.evaluation.scoring import Best, Keep, Kept
 from framecast.evaluation.task import Batch
 
 SINGLE = Protocol("single", Handmade(), 2, 3)
@@ -43,6 +44,47 @@ def test_films_show_the_truth_and_what_was_predicted(
         model = films.read(tmp_path / "r" / "films", info, films.MODEL)
         expected = as_bytes((clip[1:2] + 0.2).expand(3, -1, -1, -1))
         np.testing.assert_array_equal(model, expected)
+
+
+def test_the_best_of_several_samples_is_kept_beside_the_first(toy: Toy, tmp_path: Path) -> None:
+    """The one with the smallest squared error over all frames, whatever the portions were."""
+    protocol = replace(SINGLE, samples=5, reduce="mean")
+    result = evaluate(toy, protocol, out=tmp_path / "r", batch=8, seed=3)
+    source = protocol.data.source("test", 5, 0)
+    numbers = set()
+    for info in result.films:
+        clip = source[(0, info.sequence)].frames
+        prediction = toy.predict(clip[None, :2], 3, samples=5, seed=3, sequences=[info.sequence])
+        frames = prediction.frames[:, 0]
+        errors = [float(((each - clip[2:]) ** 2).mean()) for each in frames]
+        assert info.best == int(np.argmin(errors))
+        numbers.add(info.best)
+        for row, sample in ((films.MODEL, 0), (films.BEST, info.best)):
+            read = films.read(tmp_path / "r" / "films", info, row)
+            np.testing.assert_array_equal(read, as_bytes(frames[sample]))
+    assert len(numbers) > 1
+
+
+def test_no_sample_is_best_where_all_are_equal(tmp_path: Path) -> None:
+    protocol = replace(SINGLE, samples=4, reduce="mean")
+    result = evaluate(Toy(ToyConfig(width=0.0)), protocol, out=tmp_path / "r")
+    assert {info.best for info in result.films} == {None}
+    assert not [*(tmp_path / "r" / "films").glob("*-best.png")]
+
+
+def test_values_that_are_not_known_do_not_make_a_sample_worse() -> None:
+    shape = (1, 2, 1, 1, 2)
+    ensemble = Ensemble(3, shape)
+    samples = torch.tensor([[0.5, 0.0], [0.9, 0.1], [0.8, 0.9]])
+    for number in range(2):
+        ensemble.put(number, 0, samples.reshape(3, 1, 1, 1, 2))
+    truth = torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2).expand(2, -1, -1, -1)
+    missing = torch.tensor([False, True]).reshape(1, 1, 1, 2).expand(2, -1, -1, -1)
+    assert ensemble.nearest(0, truth, None) == 1
+    assert ensemble.nearest(0, truth, missing) == 1
+    other = torch.tensor([0.8, 0.0]).reshape(1, 1, 1, 2).expand(2, -1, -1, -1)
+    assert ensemble.nearest(0, other, None) == 1
+    assert ensemble.nearest(0, other, missing) == 2
 
 
 def test_nothing_is_kept_where_nothing_is_written(toy: Toy) -> None:
@@ -83,7 +125,8 @@ def test_large_frames_are_shrunk_and_many_left_out(length: int, height: int, wid
     assert keep.frames == tuple(range(min(length, films.FRAMES)))
     kept = torch.ones(1, 1, 1, 1, 1).expand(1, len(keep.frames), 3, height, width)
 
-    (film,) = films.Film.of(batch, keep, kept, SINGLE.data.source("test", 5, 0), 4)
+    shown = Kept(kept, (None,))
+    (film,) = films.Film.of(batch, keep, shown, SINGLE.data.source("test", 5, 0), 4)
     high, wide = film.info.size
     pixels = film.truth.shape[0] * high * wide
     assert pixels <= films.PIXELS
@@ -104,9 +147,13 @@ def test_parts_of_what_is_kept() -> None:
     one, two = Keep((1, 4), (0, 2)), Keep((4,), (1, 2))
     both = one | two
     assert both == Keep((1, 4), (0, 1, 2))
-    kept = torch.arange(6.0).reshape(2, 3, 1, 1, 1)
-    assert both.pick(kept, one).flatten().tolist() == [0, 2, 3, 5]
-    assert both.pick(kept, two).flatten().tolist() == [4, 5]
+    frames = torch.arange(6.0).reshape(2, 3, 1, 1, 1)
+    kept = Kept(frames, (None, Best(7, frames[0] + 10)))
+    assert both.pick(kept, one).frames.flatten().tolist() == [0, 2, 3, 5]
+    first, second = both.pick(kept, one).best
+    assert first is None
+    assert (second.number, second.frames.flatten().tolist()) == (7, [10, 12])
+    assert both.pick(kept, two).frames.flatten().tolist() == [4, 5]
     assert both.pick(kept, Keep((), (0,))) is None
     assert both.pick(None, one) is None
 

@@ -249,10 +249,6 @@ def test_refused_sizes():
         CoderConfig(kind="vgg", aligned=(4,))
     with pytest.raises(ConfigError, match="once each"):
         CoderConfig(aligned=(4, 4))
-    for options in ({"scaled": True}, {"value_from": "decoder"}):
-        with pytest.raises(ConfigError, match="none is aligned"):
-            CoderConfig(**options)
-        CoderConfig(aligned=(4,), **options)
 
 
 # ---- rollout

@@ -1,5 +1,6 @@
 """The papers' tables: read strictly, pointing at what exists, and equal to what is printed."""
 
+import copy
 import json
 import math
 import re
@@ -273,6 +274,7 @@ def test_cells_keep_the_zeros_that_are_printed() -> None:
     row = table.rows[0]
     assert (row.cell("γ1"), row.cell("γ2"), row.cell("λ")) == ("0.010", "0.0010", "0.1")
     assert (row.values["γ1"], row.cell("Hidden")) == (0.01, "64")
+    assert copy.deepcopy(row).cell("γ1") == "0.010"
 
 
 def test_near_protocols_differ_behind_the_mark_alone() -> None:

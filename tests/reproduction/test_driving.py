@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from framecast.errors import FolderError
 from framecast.reproduction.driving import call, check, done, drive
@@ -51,6 +52,28 @@ def test_from_nothing_to_a_page(tmp_path: Path) -> None:
     assert process.returncode == 0, err
     assert err.count("done before") == 4
     assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_videos_that_cannot_be_read_do_not_end_a_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What prepares the others has named them."""
+    videos, made = tmp_path / "videos", tmp_path / "made"
+    videos.mkdir()
+    Image.new("RGB", (8, 8)).save(videos / "one.gif")
+    words = ("data", "prepare", "video-folder", "--data.root", str(videos), "--out", str(made))
+    step = Step("prepare", words, made)
+    plan = Plan("", (), (step, Step("show", ("models", "convlstm"))), (), ())
+    for wrong in (False, True):
+        if wrong:
+            (videos / "two.mp4").write_text("no video")
+        assert drive(plan, lambda line: None).code == 0
+        out = capfd.readouterr().out
+        assert ("left out two.mp4" in out) == wrong
+        assert "parameters" in out
+        assert not done(step), "there may be more videos than the last time"
+    videos.rename(tmp_path / "elsewhere")
+    assert drive(plan, lambda line: None).step is step
 
 
 @pytest.mark.slow

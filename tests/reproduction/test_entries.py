@@ -1,6 +1,7 @@
 """Entries of the papers: complete, pointing at what exists, and accepted by the real parsers."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 from framecast import published, registry
 from framecast.cli import demo, evaluate, inspect, models, predict, train
-from framecast.cli.options import parse
+from framecast.cli.options import NESTED, parse
 from framecast.config import to_json
+from framecast.data.recorded import RecordedConfig
 from framecast.errors import ConfigError
 from framecast.evaluation.protocol import find as protocol
 from framecast.experiment import Experiment
@@ -39,6 +41,13 @@ DATASETS = {"moving-digits": "moving-mnist"}
 OUT = Path("reproduced")
 ALL = [(paper, entry) for paper in COLLECTIONS for entry in entries(paper)]
 IDS = [f"{paper}-{entry.name}" for paper, entry in ALL]
+
+
+@dataclass(frozen=True)
+class Videos:
+    """What `framecast data prepare` reads of its options."""
+
+    data: RecordedConfig
 
 
 def parts() -> Iterator[tuple[str, Entry, Part]]:
@@ -259,6 +268,23 @@ def test_trainings_are_accepted(commands) -> None:
             assert settings.out == step.makes
             count += 1
     assert count > 100
+
+
+def test_what_is_prepared_is_what_is_read() -> None:
+    """Prepared videos are refused where other frames are asked for."""
+    count = 0
+    for scale, part, training in trainings():
+        for measure in part.at(scale):
+            if isinstance(measure, Measure) and measure.prepared:
+                default = Videos(registry.find("data", measure.data)())
+                words = list(measure.prepared)
+                made = parse(Videos, "data prepare", words, settings=NESTED, default=default).data
+                given = experiment(training.preset)
+                trained = train._parse(None, given, OUT, list(training.changes)).experiment
+                _, read = evaluate._parse("copy-last", measure.protocol, list(measure.options))
+                assert trained.data.recipe() == read.data.recipe() == made.recipe()
+                count += 1
+    assert count == 10
 
 
 def test_evaluations_are_accepted(commands) -> None:

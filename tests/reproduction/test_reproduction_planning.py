@@ -93,6 +93,20 @@ def test_pictures_are_of_the_video_that_is_given() -> None:
     assert given[-1].makes != drawn[-1].makes
 
 
+def test_videos_are_prepared_once_for_all_that_reads_them() -> None:
+    entry = find("framecast", "table2")
+    (first, *others) = plan("framecast", entry, "cpu", Place(OUT)).steps
+    assert first.line == (
+        "framecast data prepare video-folder --data.root VIDEO-FOLDER --data.size 128 128 "
+        "--out out/data/video-folder"
+    )
+    assert len({step.makes for step in others}) == 21
+    for step in others[:-1]:
+        assert step.words[step.words.index("--data.root") + 1] == "out/data/video-folder"
+    given = plan("framecast", entry, "cpu", Place(OUT, {"video-folder": Path("mine")})).steps
+    assert ["mine" in step.words for step in given] == [True] + [False] * 21
+
+
 def test_scales_that_are_not_there_are_answered() -> None:
     with pytest.raises(ConfigError, match="is not made at the scale tiny; use paper"):
         plan("v3d-convlstm", find("v3d-convlstm", "table2"), "tiny", Place(OUT))

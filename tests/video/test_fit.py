@@ -1,9 +1,13 @@
 """Sizes and colours."""
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from framecast import video
 from framecast.errors import FramecastError
@@ -37,6 +41,36 @@ def test_the_right_size_is_left_alone():
     assert video.fit(frames, (8, 9)) is frames
     with pytest.raises(FramecastError, match="at least one pixel"):
         video.fit(frames, (0, 9))
+
+
+@given(sides, sides, sides, sides, st.sampled_from([1, 3]), st.integers(1, 300))
+def test_images_are_fitted_as_frames_are(height, width, to_height, to_width, channels, portion):
+    """Bit for bit, however many rows are narrowed at a time."""
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    frame = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+    expected = video.to_gray(frame) if channels == 1 else frame
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["framecast.video.fit"], "PORTION", portion)
+        found = video.fit_image(image, (to_height, to_width), channels)
+    assert torch.equal(found, video.fit(expected, (to_height, to_width)))
+    assert torch.equal(video.fit_image(image, None, channels), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_large_images_are_never_whole_as_floats(channels):
+    largest = 0
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            nonlocal largest
+            made = func(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor) and made.is_floating_point():
+                largest = max(largest, made.untyped_storage().nbytes())
+            return made
+
+    with Watch():
+        video.fit_image(np.zeros((1500, 2000, 3), np.uint8), (64, 64), channels)
+    assert 0 < largest < 1500 * 2000 * 4
 
 
 def test_luma():

@@ -21,13 +21,12 @@ from framecast.video import (
     FrameWarning,
     Size,
     VideoInfo,
-    fit,
+    fit_image,
     frames,
     is_video,
     missing,
     natural,
     probe,
-    to_gray,
 )
 from framecast.wording import counted
 
@@ -151,9 +150,7 @@ def _adapted(
     """Frames as a model takes them, one by one."""
     shape = None
     for number, frame in enumerate(source):
-        image = torch.from_numpy(frame.image).permute(2, 0, 1).float().div_(255)
-        image = to_gray(image) if gray else image
-        image = image if target is None else fit(image, target)
+        image = fit_image(frame.image, target, 1 if gray else 3)
         shape = shape or image.shape
         if image.shape != shape:
             raise VideoError(

@@ -24,6 +24,9 @@ READERS: dict[str, Callable[[Sequence[str]], object]] = {
 }
 """What finds faults in options before hours are spent on the commands that come first."""
 
+BETWEEN = ("prepare", "train")
+"""Kinds of commands whose work only others read."""
+
 WRONG_INPUT = 2
 """Exit code of a command whose input is at fault."""
 
@@ -242,7 +245,7 @@ def _run(options: Reproduce, made: Plan, place: Place, scale: Scale) -> int:
             f"what is done is kept{cure} goes on from there"
         )
         return ended.code
-    files = [step.makes for step in made.steps if step.makes and step.kind != "train"]
+    files = [step.makes for step in made.steps if step.makes and step.kind not in BETWEEN]
     last: Any = files[-1] if files else None
     document = {"title": made.title, "made": files, "left_out": made.left_out}
     terminal.show(document, [f"wrote {last}"] if last else [], options.json)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from framecast.clip import Source, Split
@@ -27,7 +26,7 @@ from framecast.data.recorded import (
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import mix
-from framecast.video import fit
+from framecast.video import fit_image
 from framecast.video import frames as video_frames
 from framecast.wording import counted
 
@@ -125,8 +124,13 @@ class Kinetics(RecordedConfig):
     ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """Frames in colour, short side resized, centre cropped, rounded to 8 bits."""
         for frame in video_frames(path, start=start, count=count):
-            picture = torch.from_numpy(frame.image).permute(2, 0, 1).float() / 255
-            whole = fit(picture, (self.size, self.size)).mul(255).round_().clamp_(0, 255).byte()
+            whole = (
+                fit_image(frame.image, (self.size, self.size), 3)
+                .mul(255)
+                .round_()
+                .clamp_(0, 255)
+                .byte()
+            )
             yield np.ascontiguousarray(whole.permute(1, 2, 0).numpy())
 
     def companions(self) -> dict[str, Path]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 from framecast.clip import Source, Split
@@ -25,7 +24,7 @@ from framecast.data.varied import VariedClips
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import SEED_BITS, mix
-from framecast.video import fit, missing, to_gray
+from framecast.video import fit_image, missing
 from framecast.video import frames as video_frames
 from framecast.wording import counted
 
@@ -160,12 +159,7 @@ class VideoFolder(RecordedConfig):
     def _picture(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "oh ow c"]:
         if self.channels == 3 and self.size in (None, image.shape[:2]):
             return image
-        picture = torch.from_numpy(image).permute(2, 0, 1).float() / 255
-        if self.channels == 1:
-            picture = to_gray(picture)
-        if self.size is not None:
-            picture = fit(picture, self.size)
-        whole = picture.mul(255).round_().clamp_(0, 255).byte()
+        whole = fit_image(image, self.size, self.channels).mul(255).round_().clamp_(0, 255).byte()
         return np.ascontiguousarray(whole.permute(1, 2, 0).numpy())
 
     def _stride_of(self, length: int, frames: int) -> int:

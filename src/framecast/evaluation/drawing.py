@@ -69,6 +69,8 @@ def draw_strips(result: Result, strips: Sequence[Strip], path: Path) -> None:
     for each in strips:
         rows[f"{each.name}: truth"] = _visible(each.truth)
         rows[f"{each.name}: {result.rows[0].name}"] = _visible(each.model)
+        if each.best is not None:
+            rows[f"{each.name}: best of {result.protocol['samples']}"] = _visible(each.best)
         rows |= {f"{each.name}: {name}": _visible(each.beside[name]) for name in each.beside}
     save(strip(rows, first=1, title=result.name, kept=strips[0].frames), path)
 

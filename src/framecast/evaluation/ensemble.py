@@ -112,6 +112,30 @@ class Ensemble:
             ),
         )
 
+    def nearest(
+        self, row: int, truth: Float[Tensor, "t c h w"], missing: Bool[Tensor, "t c h w"] | None
+    ) -> int | None:
+        """The sample with the smallest squared error over all frames; None if none is better.
+
+        Args:
+            row: Of the sequence in the batch.
+            truth: Its true frames.
+            missing: Values of them that are not known, and not counted.
+        """
+        errors = torch.zeros(self._frames.shape[1], dtype=torch.float64)
+        some = max(1, PORTION // truth[0].numel())
+        for number, frame in enumerate(truth.cpu()):
+            for start in range(0, len(errors), some):
+                away = self._frames[number, start : start + some, row] - frame
+                if missing is not None:
+                    away = away.masked_fill(missing[number].cpu(), 0)
+                errors[start : start + some] += away.square().double().flatten(1).sum(1)
+        return None if bool((errors == errors[0]).all()) else int(errors.argmin())
+
+    def sample(self, number: int, row: int, frames: Sequence[int]) -> Float[Tensor, "t c h w"]:
+        """Some frames of a sample of one sequence of the batch."""
+        return self._frames[list(frames), number, row]
+
 
 @dataclass(frozen=True)
 class _Part:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from framecast.clip import Source
 from framecast.errors import FolderError
 from framecast.evaluation.result import FilmInfo
-from framecast.evaluation.scoring import Keep
+from framecast.evaluation.scoring import Keep, Kept
 from framecast.evaluation.task import Batch
 from framecast.pictures import spread
 
@@ -31,7 +31,7 @@ PIXELS = 2**18
 """Most pixels of a film: larger frames are shrunk."""
 ALL_PIXELS = 2**22
 """Most pixels of the films of a row; beyond, there are fewer sequences."""
-TRUTH, MODEL = "truth", "model"
+TRUTH, MODEL, BEST = "truth", "model", "best"
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,13 @@ class Film:
     info: FilmInfo
     truth: UInt8[np.ndarray, "t h w c"]  # observed frames, then the true ones
     model: UInt8[np.ndarray, "t2 h w c"]  # sample 0
+    best: UInt8[np.ndarray, "t2 h w c"] | None = None  # of the sample `info.best`
 
     @staticmethod
     def of(
         batch: Batch,
         keep: Keep,
-        kept: Float[Tensor, "k t c h w"] | None,
+        kept: Kept | None,
         source: Source,
         observed: int,
     ) -> "list[Film]":
@@ -62,14 +63,22 @@ class Film:
         if kept is None:
             return []
         films = []
-        for place, model in zip(keep.sequences, kept, strict=True):
+        for place, model, best in zip(keep.sequences, kept.frames, kept.best, strict=True):
             number = batch.sequences[place]
             before = batch.context.frames[place][:observed][-FRAMES:]
             after = batch.truth.frames[place, list(keep.frames)]
             truth = torch.cat([before, after]).cpu()
             size = _size(truth.shape)
-            info = FilmInfo(number, source.name(number), len(before), len(after), list(size))
-            films.append(Film(info, _bytes(truth, size), _bytes(model, size)))
+            info = FilmInfo(
+                number,
+                source.name(number),
+                len(before),
+                len(after),
+                list(size),
+                None if best is None else best.number,
+            )
+            nearest = None if best is None else _bytes(best.frames, size)
+            films.append(Film(info, _bytes(truth, size), _bytes(model, size), nearest))
         return films
 
 
@@ -94,12 +103,13 @@ def write(folder: Path, films: Sequence[Film]) -> None:
     """Write films as PNG files; no folder is made for none."""
     for film in films:
         folder.mkdir(exist_ok=True)
-        for row, frames in ((TRUTH, film.truth), (MODEL, film.model)):
-            joined(frames).save(folder / _name(film.info, row))
+        for row, frames in ((TRUTH, film.truth), (MODEL, film.model), (BEST, film.best)):
+            if frames is not None:
+                joined(frames).save(folder / _name(film.info, row))
 
 
 def read(folder: Path, info: FilmInfo, row: str) -> UInt8[np.ndarray, "t h w c"]:
-    """The frames of a film: of the row `truth`, which begins with the context, or `model`.
+    """The frames of a film: of the row `truth`, which begins with the context, `model` or `best`.
 
     Raises:
         FolderError: if its picture is missing, damaged or not of the size that `info` says.

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from framecast.config import Config
 from framecast.evaluation.statistics import Comparison, Summary
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Since 2: `Row.samples`, `Result.calibration`; since 3: `Row.folds`; since 5: `Result.films`;
-since 6: `Result.likelihood`. Older results are read, without them."""
+since 6: `Result.likelihood`; since 7: `FilmInfo.best`. Older results are read, without them."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +224,9 @@ class FilmInfo(Config):
     """Scored frames, from the first."""
     size: list[int]
     """[height, width] in pixels of the frames as they are kept."""
+    best: int | None = None
+    """The sample that is nearest to the truth by squared error, which is kept too; None where no
+    sample is better than the others."""
 
 
 @dataclass(frozen=True)

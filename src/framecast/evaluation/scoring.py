@@ -31,6 +31,22 @@ Apart = Callable[[Tensor, Tensor], FrameScores]
 
 
 @dataclass(frozen=True)
+class Best:
+    """The sample of a sequence that is nearest to what followed, by squared error."""
+
+    number: int  # of the sample
+    frames: Float[Tensor, "t c h w"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Frames that pictures show, clipped."""
+
+    frames: Float[Tensor, "k t c h w"]  # of sample 0
+    best: tuple[Best | None, ...]  # of each sequence; None where no sample is better than others
+
+
+@dataclass(frozen=True)
 class Futures:
     """Scores of all samples of some sequences, and what was kept of the frames."""
 
@@ -42,8 +58,8 @@ class Futures:
     """Scores of the mean of the first so many samples, by their number."""
     ranks: tuple[Ranks, ...] = ()
     """Of the true values among the samples, frame by frame."""
-    kept: Float[Tensor, "k t2 c h w"] | None = None
-    """Frames of sample 0 that pictures show, clipped; None where none were asked for."""
+    kept: Kept | None = None
+    """Frames for pictures; None where none were asked for."""
     seconds: float = 0.0
     """Time that the predicting took, without the scoring."""
 
@@ -62,14 +78,17 @@ class Keep:
             tuple(sorted({*self.frames, *other.frames})),
         )
 
-    def pick(
-        self, kept: Float[Tensor, "k t c h w"] | None, some: "Keep"
-    ) -> Float[Tensor, "k2 t2 c h w"] | None:
+    def pick(self, kept: Kept | None, some: "Keep") -> Kept | None:
         """Of the frames that were kept, those of `some`; None where that has no sequence."""
         if kept is None or not some.sequences:
             return None
         rows = [self.sequences.index(place) for place in some.sequences]
-        return kept[rows][:, [self.frames.index(frame) for frame in some.frames]]
+        frames = [self.frames.index(frame) for frame in some.frames]
+        best = (kept.best[row] for row in rows)
+        return Kept(
+            kept.frames[rows][:, frames],
+            tuple(each and replace(each, frames=each.frames[frames]) for each in best),
+        )
 
 
 def score_model(
@@ -103,7 +122,7 @@ def score_model(
         seed: Names the samples' noise together with the sequence and the sample.
         sequences: Numbers of the sequences in the dataset.
         options: The model's own options.
-        keep: Frames of sample 0 to hand back.
+        keep: Frames to hand back, of sample 0 and of the best one.
         through: What the steps of each portion of the samples go through; None for nothing.
     """
     several = (samples or 1) > 1
@@ -124,7 +143,9 @@ def score_model(
         seen = steps if through is None else through(steps)
         portions.append(_score(seen, truth, score, shown, aside))
     futures = _joined(portions)
-    return futures if ensemble is None else _with_ensemble(futures, ensemble, truth, score, counts)
+    if ensemble is None:
+        return futures
+    return _with_ensemble(futures, ensemble, truth, score, counts, keep)
 
 
 def score_still(frame: Float[Tensor, "b c h w"], truth: Clip, score: Score, keep: Keep) -> Futures:
@@ -219,7 +240,7 @@ def _joined(portions: Sequence[_Portion]) -> Futures:
     return Futures(
         scores,
         {key: value.mean(0) for key, value in pairs.items()},
-        kept=torch.stack(kept, 1) if kept else None,
+        kept=Kept(torch.stack(kept, 1), (None,) * kept[0].shape[0]) if kept else None,
         seconds=sum(portion.seconds for portion in portions),
     )
 
@@ -233,7 +254,12 @@ def _over_portions(portions: Sequence[Sequence[FrameScores]]) -> dict[str, Tenso
 
 
 def _with_ensemble(
-    futures: Futures, ensemble: Ensemble, truth: Clip, score: Score, counts: Sequence[int]
+    futures: Futures,
+    ensemble: Ensemble,
+    truth: Clip,
+    score: Score,
+    counts: Sequence[int],
+    keep: Keep,
 ) -> Futures:
     """Add what the samples say together."""
     together: dict[str, list[Tensor]] = {key: [] for key in DIAGNOSTICS}
@@ -256,4 +282,14 @@ def _with_ensemble(
             for count, frames in means.items()
         },
         ranks=tuple(ranks),
+        kept=futures.kept and replace(futures.kept, best=tuple(_best(ensemble, truth, keep))),
     )
+
+
+def _best(ensemble: Ensemble, truth: Clip, keep: Keep) -> Iterator[Best | None]:
+    """The best sample of each sequence that is kept."""
+    for row in keep.sequences:
+        missing = None if truth.missing is None else truth.missing[row]
+        number = ensemble.nearest(row, truth.frames[row], missing)
+        best = None if number is None else Best(number, ensemble.sample(number, row, keep.frames))
+        yield best

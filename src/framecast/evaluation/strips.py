@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from framecast.clip import Source
-from framecast.evaluation.scoring import Keep
+from framecast.evaluation.scoring import Keep, Kept
 from framecast.evaluation.task import Batch
 from framecast.pictures import spread
 
@@ -26,13 +26,14 @@ class Strip:
     frames: tuple[int, ...]  # scored frames that are shown, from 0
     truth: Float[Tensor, "t c h w"]  # here and below shrunk to at most `PIXELS` a side
     model: Float[Tensor, "t c h w"]  # sample 0, clipped to [0, 1]
+    best: Float[Tensor, "t c h w"] | None  # the sample nearest to the truth, where they differ
     beside: Mapping[str, Float[Tensor, "t c h w"]]  # what the model is compared with, by name
 
     @staticmethod
     def of(
         batch: Batch,
         keep: Keep,
-        kept: Float[Tensor, "k t c h w"] | None,
+        kept: Kept | None,
         source: Source,
         beside: Mapping[str, Float[Tensor, "b t2 c h w"]],
     ) -> "list[Strip]":
@@ -58,9 +59,10 @@ class Strip:
                 keep.frames,
                 picked(batch.truth.frames, place),
                 small(model),
+                None if best is None else small(best.frames),
                 {name: picked(frames, place) for name, frames in beside.items()},
             )
-            for place, model in zip(keep.sequences, kept, strict=True)
+            for place, model, best in zip(keep.sequences, kept.frames, kept.best, strict=True)
         ]
 
 

@@ -24,6 +24,8 @@ from framecast.model import load
 from framecast.reproduction.planning import Plan, Step
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LEFT_OUT = 1
+"""Exit code of a preparation that has named videos which cannot be read, and gone on without."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) 
         if step.kind == "train" and step.makes is not None and not step.makes.exists():
             write_text(_record(step.makes), f"{step.line}\n")
         code = call(step, output)
-        if code != 0:
+        if code != 0 and (step.kind, code) != ("prepare", LEFT_OUT):
             return Ended(code, step)
     return Ended(0, None)
 
@@ -79,9 +81,9 @@ def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) 
 def done(step: Step) -> bool:
     """Whether what a step makes is there, whole, and of the model that is there.
 
-    Pages and lists are always made anew.
+    Pages and lists are always made anew, and prepared videos looked through.
     """
-    if step.makes is None or step.kind == "compare":
+    if step.makes is None or step.kind in ("prepare", "compare"):
         return False
     if step.kind == "train":
         return _verified(step.makes / "model")

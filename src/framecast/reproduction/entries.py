@@ -72,6 +72,9 @@ class Measure:
     """Options of `framecast evaluate` beside protocol, data and folder."""
     name: str = ""
     """Tells its results from others under the protocol; given exactly where there are options."""
+    prepared: tuple[str, ...] = ()
+    """Options of `framecast data prepare`, where training and evaluation read what that makes;
+    empty where they read the user's folder."""
 
 
 @dataclass(frozen=True)

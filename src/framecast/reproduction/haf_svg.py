@@ -53,7 +53,10 @@ def _held(number: int | None) -> Line:
     )
 
 
-STRIPS = "as strips of the first sequences in the page; the paper's own are not named"
+STRIPS = (
+    "as strips of some sequences in the page, the first sample and the best one by squared error; "
+    "the paper's own are not named"
+)
 CURVES = "the paper's curves carry no numbers"
 BOUNCING = "at the smaller scales digits that bounce at random stand for all datasets"
 

@@ -11,7 +11,7 @@ from framecast.errors import ConfigError
 from framecast.reproduction import sources
 from framecast.reproduction.entries import Entry, Line, Measure, Part, Scale, Training, View
 
-Kind = Literal["train", "evaluate", "picture", "show", "compare"]
+Kind = Literal["prepare", "train", "evaluate", "picture", "show", "compare"]
 
 
 @dataclass(frozen=True)
@@ -139,17 +139,25 @@ def _steps(parts: list[Part], scale: Scale, place: Place) -> Iterator[Step]:
         if any(isinstance(m, View) and m.drawn for m in measures) and place.video is None:
             clip = place.out / "drawn"
             yield Step("picture", ("demo", "--out", str(clip)), clip / "demo.mp4")
+        yield from (_prepare(m, place) for m in measures if isinstance(m, Measure) and m.prepared)
         for line in part.lines:
             training = line.at(scale)
             if training is not None and measures:
-                yield _train(training, measures[0].data, place)
+                yield _train(training, measures[0], place)
                 for measure in measures:
                     yield _measure(line, training, measure, place)
 
 
-def _train(training: Training, data: str | None, place: Place) -> Step:
+def _prepare(measure: Measure, place: Place) -> Step:
+    assert measure.data is not None
+    made = _prepared(measure.data, place)
+    words = ("data", "prepare", measure.data, *_given(measure.data, place), *measure.prepared)
+    return Step("prepare", (*words, "--out", str(made)), made)
+
+
+def _train(training: Training, measure: Measure | View, place: Place) -> Step:
     run = place.out / "runs" / training.run
-    words = ("train", training.preset, *training.changes, *_root(data, place), *place.train)
+    words = ("train", training.preset, *training.changes, *_root(measure, place), *place.train)
     return Step("train", (*words, "--resume", "--out", str(run)), run)
 
 
@@ -158,7 +166,7 @@ def _measure(line: Line, training: Training, measure: Measure | View, place: Pla
         return _picture(training, measure, place)
     parts = (training.called, _slug(measure.protocol), measure.name, line.name)
     out = place.out / "results" / "-".join(part for part in parts if part)
-    root, options = _root(measure.data, place), (*measure.options, *line.options)
+    root, options = _root(measure, place), (*measure.options, *line.options)
     words = ("evaluate", _model(training, place), "--protocol", measure.protocol, *root, *options)
     return Step("evaluate", (*words, *place.evaluate, "--out", str(out)), out)
 
@@ -200,10 +208,22 @@ def _results(parts: list[Part], scale: Scale, place: Place) -> tuple[str, ...]:
     return tuple(results)
 
 
-def _root(data: str | None, place: Place) -> tuple[str, ...]:
-    if data is None:
+def _root(measure: Measure | View, place: Place) -> tuple[str, ...]:
+    """Where training and evaluation read."""
+    if measure.data is None:
         return ()
+    if isinstance(measure, Measure) and measure.prepared:
+        return ("--data.root", str(_prepared(measure.data, place)))
+    return _given(measure.data, place)
+
+
+def _given(data: str, place: Place) -> tuple[str, ...]:
+    """The user's folder of a dataset."""
     return ("--data.root", str(place.roots.get(data, data.upper())))
+
+
+def _prepared(data: str, place: Place) -> Path:
+    return place.out / "data" / data
 
 
 def _notes(entry: Entry, parts: list[Part], scale: Scale) -> Iterator[str]:

@@ -150,7 +150,7 @@ PIXELS = Line(
 )
 THREE_LAYERS = _disjoint("3-layer S-HR-VQVAE", "moving-mnist")
 SIX = "on Moving-MNIST the most layers are six, as in Table 1; the paper's row says nine"
-STRIPS = "as strips of the first sequences in the page; the paper's own two or three are not named"
+STRIPS = "as strips of some sequences in the page; the paper's own two or three are not named"
 
 ENTRIES = (
     Entry(

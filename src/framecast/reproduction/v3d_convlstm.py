@@ -154,13 +154,13 @@ ENTRIES = (
         "figure4",
         "Predictions, KTH",
         (_people(40, KTH),),
-        note="as strips of the first sequences in the page; the paper's own are not named",
+        note="as strips of some sequences in the page; the paper's own are not named",
     ),
     Entry(
         "figure5",
         "Predictions, Moving-MNIST",
         (_digits(10, 10, _methods(10), keyed=False),),
-        note="as strips of the first sequences in the page; the paper's own are not named",
+        note="as strips of some sequences in the page; the paper's own are not named",
     ),
     Entry(
         "figure6",

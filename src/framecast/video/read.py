@@ -15,7 +15,7 @@ from torch import Tensor
 from framecast.clip import Clip
 from framecast.errors import FramecastError, VideoError
 from framecast.video import folder, stream
-from framecast.video.fit import Size, fit, to_gray
+from framecast.video.fit import Size, fit_image
 from framecast.video.stream import Moment
 
 
@@ -152,14 +152,11 @@ class _Growing:
 def _fill(
     slot: Float[Tensor, "c oh ow"], image: UInt8[np.ndarray, "h w 3"], size: Size | None
 ) -> None:
-    picture = torch.from_numpy(image).permute(2, 0, 1)
     if size is None and len(slot) == 3:
-        slot.copy_(picture).div_(255)  # no second copy: a 4K frame takes 100 MB
-        return
-    picture = picture.to(torch.float32).div_(255)
-    if len(slot) == 1:
-        picture = to_gray(picture)
-    slot.copy_(picture if size is None else fit(picture, size))
+        # no second copy: a 4K frame takes 100 MB
+        slot.copy_(torch.from_numpy(image).permute(2, 0, 1)).div_(255)
+    else:
+        slot.copy_(fit_image(image, size, 1 if len(slot) == 1 else 3))
 
 
 def _check(start: int | float, count: int | None, fps: float | int | None) -> None:

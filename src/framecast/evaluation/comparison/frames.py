@@ -1,6 +1,6 @@
 """Films of the same sequences from several results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,15 @@ ACROSS = 128
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A row of predicted frames."""
+
+    model: str  # its label
+    sample: str  # which of the samples; empty for the only one, or the first
+    picture: Image.Image
+
+
+@dataclass(frozen=True)
 class Strip:
     """Some frames of a sequence below each other, each row as one picture."""
 
@@ -28,7 +37,7 @@ class Strip:
     observed: bool  # whether the first column is the last observed frame, in the truth alone
     numbers: tuple[int, ...]  # predicted frames of the columns, from 1
     truth: Image.Image
-    rows: tuple[tuple[str, Image.Image], ...]  # by model
+    rows: tuple[Shown, ...]
 
 
 def shared(entries: Sequence[Entry]) -> list[FilmInfo]:
@@ -47,10 +56,14 @@ def film(entry: Entry, info: FilmInfo, row: str) -> UInt8[np.ndarray, "t h w c"]
     Raises:
         FolderError: if they are damaged, or not those of the sequence that `info` is of.
     """
-    own = next(each for each in entry.result.films if each.sequence == info.sequence)
+    own = _own(entry, info)
     if (own.context, own.frames, own.size) != (info.context, info.frames, info.size):
         raise FolderError(f"{entry.folder} has films of another form; evaluate again")
     return films.read(entry.folder / FILMS, own, row)
+
+
+def _own(entry: Entry, info: FilmInfo) -> FilmInfo:
+    return next(each for each in entry.result.films if each.sequence == info.sequence)
 
 
 def strips(entries: Sequence[Entry]) -> list[Strip]:
@@ -69,9 +82,17 @@ def _strip(entries: Sequence[Entry], info: FilmInfo) -> Strip:
     truth = film(entries[0], info, films.TRUTH)
     future = [info.context + number for number in shown]
     before = [info.context - 1] if info.context else []
-    rows = tuple((e.label, _picture(film(e, info, films.MODEL)[shown])) for e in entries)
+    rows = tuple(row for entry in entries for row in _rows(entry, info, shown))
     numbers = tuple(number + 1 for number in shown)
     return Strip(info.name, bool(before), numbers, _picture(truth[before + future]), rows)
+
+
+def _rows(entry: Entry, info: FilmInfo, shown: Sequence[int]) -> Iterator[Shown]:
+    """Sample 0, and the best of several."""
+    yield Shown(entry.label, "", _picture(film(entry, info, films.MODEL)[shown]))
+    if _own(entry, info).best is not None:
+        best = f"best of {entry.result.protocol['samples']}"
+        yield Shown(entry.label, best, _picture(film(entry, info, films.BEST)[shown]))
 
 
 def _picture(frames: UInt8[np.ndarray, "t h w c"]) -> Image.Image:

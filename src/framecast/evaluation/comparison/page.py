@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
+from PIL import Image
+
 from framecast.evaluation.comparison import charts
 from framecast.evaluation.comparison.charts import Point, Series
 from framecast.evaluation.comparison.frames import Strip, strips
@@ -320,10 +322,13 @@ def _strip(strip: Strip, colours: Mapping[str, str]) -> Element:
     style = f"--n: {len(columns)}"
     heads = tag("div", (tag("span", each) for each in columns), class_="numbers", style=style)
     rows: list[Child] = [tag("span"), heads, tag("span", "truth", class_="who")]
-    rows.append(_film(strip, "truth"))
-    for name, _ in strip.rows:
-        mark = tag("i", class_=f"swatch {colours[name]}")
-        rows += [tag("span", mark, name, class_="who"), _film(strip, name)]
+    total = len(columns)
+    rows.append(_film(strip.truth, f"{strip.name}, truth", total, total))
+    for each in strip.rows:
+        name = ", ".join(part for part in (each.model, each.sample) if part)
+        mark = tag("i", class_=f"swatch {colours[each.model]}")
+        film = _film(each.picture, f"{strip.name}, {name}", len(strip.numbers), total)
+        rows += [tag("span", mark, name, class_="who"), film]
     return tag(
         "figure",
         tag("figcaption", f"sequence {strip.name}"),
@@ -331,13 +336,10 @@ def _strip(strip: Strip, colours: Mapping[str, str]) -> Element:
     )
 
 
-def _film(strip: Strip, name: str) -> Element:
-    """A row of frames as wide as its share of the columns."""
-    image = strip.truth if name == "truth" else dict(strip.rows)[name]
-    total = len(strip.numbers) + strip.observed
-    count = total if name == "truth" else len(strip.numbers)
+def _film(image: Image.Image, words: str, count: int, total: int) -> Element:
+    """A row of so many frames, as wide as its share of the columns."""
     size = {"width": image.width, "height": image.height}
-    picture = tag("img", src=embedded(image), alt=f"{strip.name}, {name}", **size)
+    picture = tag("img", src=embedded(image), alt=words, **size)
     return tag(
         "div", picture, class_="row", style=f"--k: {count}; width: {100 * count / total:.4g}%"
     )

@@ -59,8 +59,6 @@ class CoderConfig(Config):
         for name in ("channels", "width", "features"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1")
-        if not self.aligned and (self.value_from != "encoder" or self.scaled):
-            raise ConfigError("value_from and scaled are of aligned maps, and none is aligned")
         wrong = sorted(set(self.aligned) - set(self.heights))
         if wrong or len(set(self.aligned)) < len(self.aligned):
             known = ", ".join(map(str, self.heights))
