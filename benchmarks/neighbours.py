@@ -96,6 +96,8 @@ def compiled(model: Model) -> None:
     """Compile what is called for every frame, or, where nothing is, the parts of the model."""
     if isinstance(model, Recurrent):
         model.advance = torch.compile(model.advance)
+        if type(model).observe is not Recurrent.observe:  # a context not frame by frame
+            model.observe = torch.compile(model.observe)
     else:
         for part in model.children():
             part.compile()

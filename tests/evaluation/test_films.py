@@ -16,7 +16,7 @@ from framecast.evaluation.ensemble import Ensemble
 from framecast.evaluation.protocol import Protocol
 from framecast.evaluation.result import FORMAT_VERSION
 from framecast.evaluation.runner import evaluate
-from framecast.evaluation.scoring import Best, Keep, Kept
+from framecast.evaluation.scoring import Best, Keep, Kept, score_model
 from framecast.evaluation.task import Batch
 
 SINGLE = Protocol("single", Handmade(), 2, 3)
@@ -46,10 +46,17 @@ def test_films_show_the_truth_and_what_was_predicted(
         np.testing.assert_array_equal(model, expected)
 
 
-def test_the_best_of_several_samples_is_kept_beside_the_first(toy: Toy, tmp_path: Path) -> None:
-    """The one with the smallest squared error over all frames, whatever the portions were."""
+@pytest.mark.parametrize("batch", [2, 8, 15])
+def test_the_best_of_several_samples_is_kept_beside_the_first(
+    toy: Toy, tmp_path: Path, batch: int
+) -> None:
+    """The one with the smallest squared error over all frames.
+
+    Whether its samples come at once, in three portions, or in two with those of other sequences.
+    """
     protocol = replace(SINGLE, samples=5, reduce="mean")
-    result = evaluate(toy, protocol, out=tmp_path / "r", batch=8, seed=3)
+    result = evaluate(toy, protocol, out=tmp_path / "r", batch=batch, seed=3)
+    assert {2: (2, 1), 8: (5, 1), 15: (4, 3)}[batch] in toy.calls
     source = protocol.data.source("test", 5, 0)
     numbers = set()
     for info in result.films:
@@ -85,6 +92,36 @@ def test_values_that_are_not_known_do_not_make_a_sample_worse() -> None:
     other = torch.tensor([0.8, 0.0]).reshape(1, 1, 1, 2).expand(2, -1, -1, -1)
     assert ensemble.nearest(0, other, None) == 1
     assert ensemble.nearest(0, other, missing) == 2
+    ensemble.put(1, 0, torch.full((1, 1, 1, 1, 2), torch.nan))
+    assert ensemble.nearest(0, other, missing) == 2
+
+
+def test_frames_that_are_not_shown_decide_too(toy: Toy) -> None:
+    """And values that are not known do not."""
+    torch.manual_seed(0)
+    context, future = torch.rand(3, 2, 1, 4, 4), torch.rand(3, 6, 1, 4, 4)
+    missing = torch.rand(3, 6, 1, 4, 4) < 0.5
+    futures = score_model(
+        toy,
+        Clip(context),
+        Clip(future, missing=missing),
+        lambda frame, truth, missing: {"mse": (frame - truth).square().mean((2, 3, 4))},
+        apart=lambda one, other: {},
+        counts=(),
+        samples=7,
+        rows=6,
+        seed=0,
+        sequences=(4, 5, 6),
+        options=None,
+        keep=Keep((0, 2), (1, 4)),
+    )
+    frames = toy.predict(context, 6, samples=7, seed=0, sequences=[4, 5, 6]).frames
+    away = (frames - future).masked_fill(missing, 0).square().sum((2, 3, 4, 5))
+    shown = (frames - future)[:, :, [1, 4]].square().sum((2, 3, 4, 5))
+    assert not torch.equal(away.argmin(0), shown.argmin(0))
+    for place, best in zip((0, 2), futures.kept.best, strict=True):
+        assert best.number == away[:, place].argmin()
+        assert torch.equal(best.frames, frames[best.number, place, [1, 4]])
 
 
 def test_nothing_is_kept_where_nothing_is_written(toy: Toy) -> None:

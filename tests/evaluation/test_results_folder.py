@@ -108,6 +108,17 @@ def test_the_strip_shows_what_was_predicted(tmp_path: Path) -> None:
     assert one != two
 
 
+def test_the_strip_has_a_row_for_the_best_of_several_samples(tmp_path: Path) -> None:
+    """Where they differ; a strip is higher by it for each of its four sequences."""
+    heights = {}
+    for name, width in (("equal", 0.0), ("different", 0.3)):
+        evaluate(Toy(ToyConfig(width=width)), MEAN, out=tmp_path / name)
+        with Image.open(tmp_path / name / "strip.png") as strip:
+            heights[name] = strip.height
+    row = (heights["different"] - heights["equal"]) / 4
+    assert 16 <= row < 100, "frames of 16 pixels, enlarged or not"
+
+
 def test_the_same_evaluation_may_be_repeated(toy: Toy, tmp_path: Path) -> None:
     evaluate(toy, MEAN, out=tmp_path, limit=4)
     assert results_folder.read(tmp_path).data.sequences == 4

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from framecast.errors import FolderError
-from framecast.reproduction.driving import call, check, done, drive
+from framecast.reproduction.driving import _complete, call, check, done, drive
 from framecast.reproduction.planning import Plan, Step
 
 SMALL = (
@@ -72,6 +72,9 @@ def test_videos_that_cannot_be_read_do_not_end_a_run(
         assert ("left out two.mp4" in out) == wrong
         assert "parameters" in out
         assert not done(step), "there may be more videos than the last time"
+    index = (made / "index.json").read_text("utf-8")
+    (made / "index.json").write_text(index.replace('"complete": true', '"complete": false'))
+    assert not _complete(step)
     videos.rename(tmp_path / "elsewhere")
     assert drive(plan, lambda line: None).step is step
 

@@ -86,7 +86,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[Step]:
     folder = tmp_path_factory.mktemp("data")
     names = {name for _, entry in ALL for scale in SCALES for name in datasets(entry, scale)}
     roots = dict.fromkeys(names, folder)
-    places = [Place(folder / "out", roots, video) for video in (None, folder / "video.mp4")]
+    places = [Place(folder / "out", roots, video=video) for video in (None, folder / "video.mp4")]
     return list(dict.fromkeys(step for place in places for _, _, step in steps(place)))
 
 

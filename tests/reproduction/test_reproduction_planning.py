@@ -105,6 +105,10 @@ def test_videos_are_prepared_once_for_all_that_reads_them() -> None:
         assert step.words[step.words.index("--data.root") + 1] == "out/data/video-folder"
     given = plan("framecast", entry, "cpu", Place(OUT, {"video-folder": Path("mine")})).steps
     assert ["mine" in step.words for step in given] == [True] + [False] * 21
+    ready = Place(OUT, {"video-folder": Path("mine")}, frozenset({"video-folder"}))
+    steps = plan("framecast", entry, "cpu", ready).steps
+    assert [step.kind for step in steps] == ["train", "evaluate"] * 10 + ["compare"]
+    assert all("mine" in step.words for step in steps[:-1])
 
 
 def test_scales_that_are_not_there_are_answered() -> None:
@@ -178,6 +182,23 @@ class TestCommand:
         assert ran.code == 2
         assert "needs --data.ucf-sports" in ran.err
         assert "--scale tiny" in ran.err
+
+    def test_a_folder_that_is_prepared_is_not_prepared_again(self, cli, tmp_path) -> None:
+        words = ("reproduce", "framecast", "table2", "--scale", "cpu", "--data.root")
+        assert cli(*words, str(tmp_path)).out.count("data prepare") == 1
+        (tmp_path / "index.json").write_text('{"recipe": {}}')
+        assert "data prepare" not in cli(*words, str(tmp_path)).out
+
+    @pytest.mark.parametrize("option", ["--train", "--evaluate"])
+    def test_frames_that_are_not_those_prepared_are_refused_at_once(
+        self, cli, tmp_path, option
+    ) -> None:
+        words = ("reproduce", "framecast", "table2", "--scale", "cpu", "--run", "--data.root")
+        ran = cli(*words, str(tmp_path), option, "--data.fps 15")
+        assert ran.code == 2
+        assert f"{option} asks for videos with fps 15.0, and others are prepared here" in ran.err
+        assert len(ran.err.splitlines()) == 1
+        assert not (tmp_path / "reproduced").exists()
 
     @pytest.mark.parametrize(
         ("words", "said"),

@@ -114,9 +114,13 @@ def _facts(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def _prepare(argv: Sequence[str]) -> int:
+def read_prepare(argv: Sequence[str]) -> Any:
+    """What is prepared, and where.
+
+    Raises:
+        FramecastError: says what is wrong with the arguments.
+    """
     from framecast.clip import DataConfig
-    from framecast.data.prepare import prepare
     from framecast.data.recorded import RecordedConfig
 
     name, config, rest = _dataset(argv, "prepare")
@@ -137,7 +141,13 @@ def _prepare(argv: Sequence[str]) -> int:
         json: FlagCreatePairsOff[bool] = False
         """Print one JSON document."""
 
-    options = _parse(Prepare, Prepare(config), f"prepare {name}", rest)
+    return _parse(Prepare, Prepare(config), f"prepare {name}", rest)
+
+
+def _prepare(argv: Sequence[str]) -> int:
+    from framecast.data.prepare import prepare
+
+    options = read_prepare(argv)
     with terminal.progress("videos") as advance:
         done = prepare(options.data, options.out, lambda number, total, _: advance(number, total))
     lines = [

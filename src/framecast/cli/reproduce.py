@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,21 +11,33 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from framecast import published
-from framecast.cli import evaluate, terminal, train
+from framecast.cli import data, evaluate, terminal, train
 from framecast.cli.options import OUT, parse
 from framecast.errors import ConfigError
-from framecast.reproduction import SCALES, Entry, Place, Plan, Scale, entries, find, plan, sources
+from framecast.reproduction import (
+    SCALES,
+    Entry,
+    Place,
+    Plan,
+    Scale,
+    Step,
+    entries,
+    find,
+    plan,
+    sources,
+)
 from framecast.reproduction.planning import datasets
 
 FOLDER = arg(metavar="FOLDER")
 READERS: dict[str, Callable[[Sequence[str]], object]] = {
+    "prepare": lambda words: data.read_prepare(words[1:]),
     "train": train.read,
     "evaluate": evaluate.read,
 }
 """What finds faults in options before hours are spent on the commands that come first."""
 
 BETWEEN = ("prepare", "train")
-"""Kinds of commands whose work only others read."""
+"""Kinds of commands that make what later ones read, and are not named as results."""
 
 WRONG_INPUT = 2
 """Exit code of a command whose input is at fault."""
@@ -188,8 +200,15 @@ def _place(options: Reproduce, entry: Entry, scale: Scale) -> Place:
                 )
             )
         roots.setdefault(needed[0], root)
+    prepared = frozenset(name for name, path in roots.items() if _is_prepared(path))
     train, evaluate = _words("--train", options.train), _words("--evaluate", options.evaluate)
-    return Place(options.out, roots, options.video, train, evaluate)
+    return Place(options.out, roots, prepared, options.video, train, evaluate)
+
+
+def _is_prepared(root: Path) -> bool:
+    from framecast.data.prepared import is_prepared
+
+    return is_prepared(root)
 
 
 def _words(option: str, text: str) -> tuple[str, ...]:
@@ -219,6 +238,36 @@ def _figures(table: published.Table) -> Iterator[str]:
     yield from (f"# note: {fault}" for fault in table.faults)
 
 
+def _agree(read: Mapping[Step, Any]) -> None:
+    """See that the frames that are asked for are those that are prepared.
+
+    Args:
+        read: What the commands were read into.
+
+    Raises:
+        ConfigError: if `--train` or `--evaluate` asks for others.
+    """
+    made = {str(step.makes): each.data.recipe() for step, each in read.items() if _prepares(step)}
+    for step, each in read.items():
+        for root in set() if _prepares(step) else {*made} & {*step.words}:
+            protocols = each[1].values() if step.kind == "evaluate" else [each.experiment]
+            for wanted in (given.data.recipe() for given in protocols):
+                if wanted != made[root]:
+                    raise _other_frames(step.kind, wanted, made[root])
+
+
+def _other_frames(kind: str, wanted: Mapping[str, Any], made: Mapping[str, Any]) -> ConfigError:
+    others = ", ".join(f"{key} {value}" for key, value in wanted.items() if value != made[key])
+    return ConfigError(
+        f"--{kind} asks for videos with {others}, and others are prepared here; run framecast data "
+        "prepare with the same options yourself, and give the folder that it makes"
+    )
+
+
+def _prepares(step: Step) -> bool:
+    return step.kind == "prepare"
+
+
 def _run(options: Reproduce, made: Plan, place: Place, scale: Scale) -> int:
     if made.wanted:
         raise ConfigError(
@@ -231,9 +280,8 @@ def _run(options: Reproduce, made: Plan, place: Place, scale: Scale) -> int:
         if path is not None and not path.exists():
             raise ConfigError(f"{path} is not there")
     check(made)
-    for step in made.steps:
-        if step.kind in READERS and not done(step):
-            READERS[step.kind](step.words[1:])
+    new = [step for step in made.steps if step.kind in READERS and not done(step)]
+    _agree({step: READERS[step.kind](step.words[1:]) for step in new})
     for what in made.left_out:
         terminal.note(f"not made: {what}")
     ended = drive(made, terminal.note, sys.stderr if options.json else None)

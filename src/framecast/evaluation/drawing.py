@@ -64,7 +64,10 @@ def draw_calibration(result: Result, found: CalibrationInfo, path: Path) -> None
 
 
 def draw_strips(result: Result, strips: Sequence[Strip], path: Path) -> None:
-    """For some sequences, below each other: the truth, the model's frames, and what is beside."""
+    """For some sequences, below each other: the truth, the model's frames, and what is beside.
+
+    Of several samples, the first and the best one are shown.
+    """
     rows: dict[str, Tensor] = {}
     for each in strips:
         rows[f"{each.name}: truth"] = _visible(each.truth)

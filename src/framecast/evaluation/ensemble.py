@@ -9,6 +9,7 @@ of sequences.
 Predictions are clipped to [0, 1]. All means are over the pixels and channels of a frame.
 """
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -130,7 +131,11 @@ class Ensemble:
                 if missing is not None:
                     away = away.masked_fill(missing[number].cpu(), 0)
                 errors[start : start + some] += away.square().double().flatten(1).sum(1)
-        return None if bool((errors == errors[0]).all()) else int(errors.argmin())
+        return (
+            None
+            if bool((errors == errors[0]).all())
+            else int(errors.nan_to_num(nan=math.inf).argmin())
+        )
 
     def sample(self, number: int, row: int, frames: Sequence[int]) -> Float[Tensor, "t c h w"]:
         """Some frames of a sample of one sequence of the batch."""

@@ -225,8 +225,8 @@ class FilmInfo(Config):
     size: list[int]
     """[height, width] in pixels of the frames as they are kept."""
     best: int | None = None
-    """The sample that is nearest to the truth by squared error, which is kept too; None where no
-    sample is better than the others."""
+    """The sample that is nearest to the truth by squared error, which is kept too; None where there
+    are not several that differ."""
 
 
 @dataclass(frozen=True)

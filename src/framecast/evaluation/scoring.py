@@ -43,7 +43,7 @@ class Kept:
     """Frames that pictures show, clipped."""
 
     frames: Float[Tensor, "k t c h w"]  # of sample 0
-    best: tuple[Best | None, ...]  # of each sequence; None where no sample is better than others
+    best: tuple[Best | None, ...]  # of each sequence; None where samples do not differ
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class Keep:
         rows = [self.sequences.index(place) for place in some.sequences]
         frames = [self.frames.index(frame) for frame in some.frames]
         best = (kept.best[row] for row in rows)
+        if some.frames == self.frames:  # not to be copied: they may be large
+            return Kept(kept.frames[rows], tuple(best))
         return Kept(
             kept.frames[rows][:, frames],
             tuple(each and replace(each, frames=each.frames[frames]) for each in best),

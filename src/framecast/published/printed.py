@@ -17,6 +17,10 @@ class Figure(float):
         figure.text = text
         return figure
 
+    def __repr__(self) -> str:
+        """The text."""
+        return self.text
+
     def __getnewargs__(self) -> tuple[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """What a copy is made of."""
         return (self.text,)

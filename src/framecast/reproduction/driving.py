@@ -18,14 +18,15 @@ from typing import TextIO
 
 from framecast import folder
 from framecast.atomic import write_text
-from framecast.errors import FolderError, FramecastError
+from framecast.data.prepared import read_index
+from framecast.errors import DataError, FolderError, FramecastError
 from framecast.evaluation import results_folder
 from framecast.model import load
 from framecast.reproduction.planning import Plan, Step
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEFT_OUT = 1
-"""Exit code of a preparation that has named videos which cannot be read, and gone on without."""
+"""Exit code of a preparation that is complete but for videos that it has named."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def check(plan: Plan) -> None:
 def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) -> Ended:
     """Run the steps of a plan that are not done yet, up to the first that fails.
 
+    Videos that cannot be read are no failure: their preparation names them, and goes on.
+
     A signal goes to the command that runs: a training then saves a checkpoint, and the next call
     goes on from there; an evaluation starts over.
 
@@ -73,7 +76,7 @@ def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) 
         if step.kind == "train" and step.makes is not None and not step.makes.exists():
             write_text(_record(step.makes), f"{step.line}\n")
         code = call(step, output)
-        if code != 0 and (step.kind, code) != ("prepare", LEFT_OUT):
+        if code != 0 and not (code == LEFT_OUT and _complete(step)):
             return Ended(code, step)
     return Ended(0, None)
 
@@ -94,6 +97,16 @@ def done(step: Step) -> bool:
         for model in map(_model, step.words[1:])
         if model is not None
     )
+
+
+def _complete(step: Step) -> bool:
+    """Whether a step has prepared all videos that can be read."""
+    if step.kind != "prepare" or step.makes is None:
+        return False
+    try:
+        return read_index(step.makes).complete
+    except DataError:
+        return False
 
 
 def call(step: Step, output: TextIO | None = None) -> int:

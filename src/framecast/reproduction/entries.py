@@ -1,7 +1,9 @@
 """What an entry says: the lines of a table or figure, and how they are trained and measured."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from framecast.errors import ConfigError
 
 Scale = Literal["tiny", "cpu", "paper"]
 SCALES: dict[Scale, str] = {
@@ -76,6 +78,11 @@ class Measure:
     """Options of `framecast data prepare`, where training and evaluation read what that makes;
     empty where they read the user's folder."""
 
+    def __post_init__(self) -> None:
+        """Refuse to prepare nothing."""
+        if self.prepared and self.data is None:
+            raise ConfigError(f"{self.protocol}: only the data of a folder is prepared")
+
 
 @dataclass(frozen=True)
 class View:
@@ -90,6 +97,8 @@ class View:
     """Dataset that models are trained on, whose folder the user gives."""
     drawn: bool = True
     """Whether a video of drawn digits does where the user gives none."""
+    prepared: ClassVar[tuple[str, ...]] = ()
+    """As of a measure; pictures are of originals."""
 
 
 @dataclass(frozen=True)

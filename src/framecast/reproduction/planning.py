@@ -19,9 +19,11 @@ class Place:
     """The user's side: where things lie, and options that apply to many commands."""
 
     out: Path
-    """The folder for runs, results and pages, shared by all tables."""
+    """The folder for prepared videos, runs, results and pages, shared by all tables."""
     roots: Mapping[str, Path] = field(default_factory=dict)
     """Folders of datasets, by name."""
+    prepared: frozenset[str] = frozenset()
+    """Names of those whose folders hold prepared videos already."""
     video: Path | None = None
     """What pictures are made of."""
     train: tuple[str, ...] = ()
@@ -39,7 +41,7 @@ class Step:
     words: tuple[str, ...]
     """After `framecast`."""
     makes: Path | None = None
-    """The run, the results, the picture or the page; None for what is printed alone."""
+    """Prepared videos, the run, the results, the picture or the page; None for what is printed."""
 
     @property
     def line(self) -> str:
@@ -139,7 +141,7 @@ def _steps(parts: list[Part], scale: Scale, place: Place) -> Iterator[Step]:
         if any(isinstance(m, View) and m.drawn for m in measures) and place.video is None:
             clip = place.out / "drawn"
             yield Step("picture", ("demo", "--out", str(clip)), clip / "demo.mp4")
-        yield from (_prepare(m, place) for m in measures if isinstance(m, Measure) and m.prepared)
+        yield from (_prepare(measure, place) for measure in measures if _prepares(measure, place))
         for line in part.lines:
             training = line.at(scale)
             if training is not None and measures:
@@ -148,10 +150,14 @@ def _steps(parts: list[Part], scale: Scale, place: Place) -> Iterator[Step]:
                     yield _measure(line, training, measure, place)
 
 
-def _prepare(measure: Measure, place: Place) -> Step:
-    assert measure.data is not None
-    made = _prepared(measure.data, place)
-    words = ("data", "prepare", measure.data, *_given(measure.data, place), *measure.prepared)
+def _prepares(measure: Measure | View, place: Place) -> bool:
+    """Whether videos are prepared before anything reads them."""
+    return bool(measure.prepared) and measure.data not in place.prepared
+
+
+def _prepare(measure: Measure | View, place: Place) -> Step:
+    data, made = measure.data or "", _prepared(measure, place)
+    words = ("data", "prepare", data, *_given(measure, place), *measure.prepared)
     return Step("prepare", (*words, "--out", str(made)), made)
 
 
@@ -210,20 +216,20 @@ def _results(parts: list[Part], scale: Scale, place: Place) -> tuple[str, ...]:
 
 def _root(measure: Measure | View, place: Place) -> tuple[str, ...]:
     """Where training and evaluation read."""
+    if _prepares(measure, place):
+        return ("--data.root", str(_prepared(measure, place)))
+    return _given(measure, place)
+
+
+def _given(measure: Measure | View, place: Place) -> tuple[str, ...]:
+    """The user's folder of a dataset."""
     if measure.data is None:
         return ()
-    if isinstance(measure, Measure) and measure.prepared:
-        return ("--data.root", str(_prepared(measure.data, place)))
-    return _given(measure.data, place)
+    return ("--data.root", str(place.roots.get(measure.data, measure.data.upper())))
 
 
-def _given(data: str, place: Place) -> tuple[str, ...]:
-    """The user's folder of a dataset."""
-    return ("--data.root", str(place.roots.get(data, data.upper())))
-
-
-def _prepared(data: str, place: Place) -> Path:
-    return place.out / "data" / data
+def _prepared(measure: Measure | View, place: Place) -> Path:
+    return place.out / "data" / (measure.data or "")
 
 
 def _notes(entry: Entry, parts: list[Part], scale: Scale) -> Iterator[str]:

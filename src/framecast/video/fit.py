@@ -44,8 +44,8 @@ def fit_image(
 ) -> Float[Tensor, "k oh ow"]:
     """A decoded image as a frame in [0, 1]: `fit` of its colours, or of its luma.
 
-    The same values bit for bit, but some rows at a time are narrowed: 4K images as floats take
-    100 MB, and whole ones nearly three times as long.
+    The same values bit for bit, but some rows at a time are narrowed: as floats a 4K image takes
+    100 MB, and most of the time.
 
     Args:
         image: As decoders give it.
