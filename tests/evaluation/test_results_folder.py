@@ -36,7 +36,7 @@ def test_a_result_comes_back_as_it_was(toy: Toy, tmp_path: Path) -> None:
     assert results_folder.read(tmp_path / "a" / "results" / "results.json") == result
     names = {"results.json", "curves.csv", "curves.png", "strip.png", "scores.npz"}
     names |= {"calibration.png"}
-    names |= {f"films/{n:05d}-{row}.png" for n in range(9) for row in ("truth", "model")}
+    names |= {f"films/{n:05d}-{row}.png" for n in range(9) for row in ("truth", "model", "best")}
     assert set(files(tmp_path / "a" / "results")) == names
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["results"]
 
