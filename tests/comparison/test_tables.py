@@ -335,7 +335,14 @@ def test_multiply_adds_by_what_a_result_holds(tmp_path: Path) -> None:
     assert counted is not None
     assert counted < (work(longer) or 0) < 2 * counted
     assert work(replace(found, model=replace(found.model, kind="unheard-of"))) is None
-    assert work(replace(known, protocol={**known.protocol, "size": None})) is None
+    sizeless = {**known.protocol, "size": None}
+    assert work(replace(known, protocol=sizeless)) is None
+    size = list(known.protocol["size"])
+    for fields in ({"size": size}, {"size": [96, 96], "crop": size}):
+        data = {"type": "video-folder", "size": None, "crop": None, **fields}
+        assert work(replace(known, protocol={**sizeless, "data": data})) == counted
+    whole = {"type": "video-folder", "size": None, "crop": None}
+    assert work(replace(known, protocol={**sizeless, "data": whole})) is None
     assert work(replace(known, protocol={**known.protocol, "task": "reconstruct"})) is None
 
 

@@ -15,20 +15,23 @@ LONGEST = 5.0
 def work(result: Result) -> int | None:
     """Multiply–adds of predicting one future; None where they are not counted.
 
-    That is where the size of the frames is not fixed by the protocol, the model is not registered
-    here, or it goes on by the values that it sees and took long or another device than the CPU.
+    That is where neither the protocol nor its data fixes the size of the frames, the model is not
+    registered here, or it goes on by the values that it sees and took long or another device than
+    the CPU.
     """
-    protocol = result.protocol
-    if not result.predicted or protocol["size"] is None:
+    protocol, data = result.protocol, result.protocol["data"]
+    size = protocol["size"] or data.get("crop") or data.get("size")
+    if not result.predicted or not isinstance(size, list | tuple):
         return None
     document = {"type": result.model.kind, **result.model.config}
-    context, horizon, channels = (protocol[key] for key in ("context", "horizon", "channels"))
-    height, width = protocol["size"]
+    context, horizon = protocol["context"], protocol["horizon"]
+    channels = protocol["channels"] or data.get("channels") or 1
+    height, width = size
     seconds = horizon / max(result.run.frames_per_second, 1e-9)
     quick = result.run.device == "cpu" and seconds <= LONGEST
     for computed in (False, True) if quick else (False,):
         with suppress(FramecastError):
             config = from_json(ModelConfig, document, "the model's configuration")
-            size = (height, width)
-            return multiply_adds(config, context, horizon, size, channels or 1, computed=computed)
+            frames = context, horizon, (height, width), channels
+            return multiply_adds(config, *frames, computed=computed)
     return None
