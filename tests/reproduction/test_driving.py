@@ -64,14 +64,12 @@ def test_videos_that_cannot_be_read_do_not_end_a_run(
     words = ("data", "prepare", "video-folder", "--data.root", str(videos), "--out", str(made))
     step = Step("prepare", words, made)
     plan = Plan("", (), (step, Step("show", ("models", "convlstm"))), (), ())
-    for wrong in (False, True):
-        if wrong:
-            (videos / "two.mp4").write_text("no video")
-        assert drive(plan, lambda line: None).code == 0
-        out = capfd.readouterr().out
-        assert ("left out two.mp4" in out) == wrong
-        assert "parameters" in out
-        assert not done(step), "there may be more videos than the last time"
+    (videos / "two.mp4").write_text("no video")
+    assert drive(plan, lambda line: None).code == 0
+    out = capfd.readouterr().out
+    assert "left out two.mp4" in out
+    assert "parameters" in out
+    assert not done(step), "there may be more videos than the last time"
     index = (made / "index.json").read_text("utf-8")
     (made / "index.json").write_text(index.replace('"complete": true', '"complete": false'))
     assert not _complete(step)
