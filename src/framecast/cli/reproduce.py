@@ -247,13 +247,24 @@ def _agree(read: Mapping[Step, Any]) -> None:
     Raises:
         ConfigError: if `--train` or `--evaluate` asks for others.
     """
-    made = {str(step.makes): each.data.recipe() for step, each in read.items() if _prepares(step)}
-    for step, each in read.items():
-        for root in set() if _prepares(step) else {*made} & {*step.words}:
-            protocols = each[1].values() if step.kind == "evaluate" else [each.experiment]
-            for wanted in (given.data.recipe() for given in protocols):
-                if wanted != made[root]:
-                    raise _other_frames(step.kind, wanted, made[root])
+    made = {
+        str(step.makes): config.recipe()
+        for step, options in read.items()
+        for config in _data(step.kind, options)
+        if step.kind == "prepare"
+    }
+    for step, options in read.items():
+        for root in {*made} & {*step.words}:
+            for config in _data(step.kind, options):
+                if config.recipe() != made[root]:
+                    raise _other_frames(step.kind, config.recipe(), made[root])
+
+
+def _data(kind: str, options: Any) -> list[Any]:
+    """The data of a command that was read."""
+    if kind == "evaluate":
+        return [protocol.data for protocol in options[1].values()]
+    return [options.data if kind == "prepare" else options.experiment.data]
 
 
 def _other_frames(kind: str, wanted: Mapping[str, Any], made: Mapping[str, Any]) -> ConfigError:
@@ -262,10 +273,6 @@ def _other_frames(kind: str, wanted: Mapping[str, Any], made: Mapping[str, Any])
         f"--{kind} asks for videos with {others}, and others are prepared here; run framecast data "
         "prepare with the same options yourself, and give the folder that it makes"
     )
-
-
-def _prepares(step: Step) -> bool:
-    return step.kind == "prepare"
 
 
 def _run(options: Reproduce, made: Plan, place: Place, scale: Scale) -> int:

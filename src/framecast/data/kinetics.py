@@ -26,7 +26,7 @@ from framecast.data.recorded import (
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import mix
-from framecast.video import fit_image
+from framecast.video import fit_bytes
 from framecast.video import frames as video_frames
 from framecast.wording import counted
 
@@ -124,14 +124,7 @@ class Kinetics(RecordedConfig):
     ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """Frames in colour, short side resized, centre cropped, rounded to 8 bits."""
         for frame in video_frames(path, start=start, count=count):
-            whole = (
-                fit_image(frame.image, (self.size, self.size), 3)
-                .mul(255)
-                .round_()
-                .clamp_(0, 255)
-                .byte()
-            )
-            yield np.ascontiguousarray(whole.permute(1, 2, 0).numpy())
+            yield fit_bytes(frame.image, (self.size, self.size), 3)
 
     def companions(self) -> dict[str, Path]:
         """The published lists, where they are at hand."""

@@ -24,7 +24,7 @@ from framecast.data.varied import VariedClips
 from framecast.data.windows import Span, Windows
 from framecast.errors import ConfigError, DataError, EmptySplitError
 from framecast.noise import SEED_BITS, mix
-from framecast.video import fit_image, missing
+from framecast.video import fit_bytes, missing
 from framecast.video import frames as video_frames
 from framecast.wording import counted
 
@@ -159,8 +159,7 @@ class VideoFolder(RecordedConfig):
     def _picture(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "oh ow c"]:
         if self.channels == 3 and self.size in (None, image.shape[:2]):
             return image
-        whole = fit_image(image, self.size, self.channels).mul(255).round_().clamp_(0, 255).byte()
-        return np.ascontiguousarray(whole.permute(1, 2, 0).numpy())
+        return fit_bytes(image, self.size, self.channels)
 
     def _stride_of(self, length: int, frames: int) -> int:
         """Frames between the windows of a video of some length."""

@@ -5,7 +5,7 @@ writes one. Frame numbers count from 0, times are in seconds since the first fra
 applied.
 """
 
-from framecast.video.fit import Size, fit, fit_image, to_gray
+from framecast.video.fit import Size, fit, fit_bytes, fit_image, to_gray
 from framecast.video.folder import FOLDER_FPS, image_size, is_image, load_image, missing, natural
 from framecast.video.probe import VideoInfo, is_video, probe
 from framecast.video.read import Frame, frames, read
@@ -20,6 +20,7 @@ __all__ = [
     "VideoInfo",
     "Writer",
     "fit",
+    "fit_bytes",
     "fit_image",
     "frames",
     "image_size",

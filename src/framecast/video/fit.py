@@ -68,6 +68,14 @@ def fit_image(
     return _centre(_resized(narrowed[None], cover), size)[0]
 
 
+def fit_bytes(
+    image: UInt8[np.ndarray, "h w 3"], size: Size | None, channels: Literal[1, 3]
+) -> UInt8[np.ndarray, "oh ow k"]:
+    """As `fit_image`, rounded to 8 bits."""
+    whole = fit_image(image, size, channels).mul(255).round_().clamp_(0, 255).byte()
+    return np.ascontiguousarray(whole.permute(1, 2, 0).numpy())
+
+
 def _unit(pixels: UInt8[Tensor, "3 h w"], channels: int) -> Float[Tensor, "k h w"]:
     """Bytes as numbers in [0, 1]."""
     picture = pixels.to(torch.float32).div_(255)
