@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from framecast import pictures
 from framecast.errors import FramecastError, VideoError
-from framecast.pictures import Curve, Panel, Plot
+from framecast.pictures import Curve, Panel, Plot, canvas, sheets
 
 
 def pixels(image):
@@ -121,18 +121,24 @@ def test_numbers_are_spread_evenly(total, most):
 
 
 def test_a_single_column_of_context_is_its_last_frame():
-    assert pictures._picked(9, 1) == [8]
+    assert sheets._picked(9, 1) == [8]
 
 
-def test_what_is_left_out_is_said(monkeypatch):
+@pytest.fixture
+def said(monkeypatch):
+    """Every text that is drawn."""
     said = []
-    text = pictures.ImageDraw.ImageDraw.text
+    text = ImageDraw.ImageDraw.text
 
     def spy(self, place, words, *args, **kwargs):
         said.append(words)
         return text(self, place, words, *args, **kwargs)
 
-    monkeypatch.setattr(pictures.ImageDraw.ImageDraw, "text", spy)
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", spy)
+    return said
+
+
+def test_what_is_left_out_is_said(said):
     frames = torch.zeros(100, 1, 64, 64)
     samples = frames[None].expand(20, -1, -1, -1, -1)
     pictures.contact_sheet(frames[:2], samples, title="a clip", first=50, fps=25)
@@ -146,15 +152,7 @@ def test_what_is_left_out_is_said(monkeypatch):
     assert {"context", "prediction", "mine", "0", "4"} <= set(said)
 
 
-def test_kept_frames_have_their_own_numbers(monkeypatch):
-    said = []
-    text = pictures.ImageDraw.ImageDraw.text
-
-    def spy(self, place, words, *args, **kwargs):
-        said.append(words)
-        return text(self, place, words, *args, **kwargs)
-
-    monkeypatch.setattr(pictures.ImageDraw.ImageDraw, "text", spy)
+def test_kept_frames_have_their_own_numbers(said):
     frames = torch.zeros(2, 1, 64, 64)
     pictures.contact_sheet(frames, frames[None], first=100, kept=([0, 9], [10, 59]))
     assert {"100", "109", "110", "159"} <= set(said)
@@ -332,9 +330,9 @@ def test_matplotlib_is_imported_only_to_plot():
 
 def test_long_names_keep_what_tells_them_apart():
     """Both ends stay, and the text fits."""
-    font = pictures._font(14)
+    font = canvas.typeface(14)
     name = "test/" + "a_long_name_of_a_video" * 3 + ".mp4:12"
-    shown = [pictures._shortened(f"{name}: {role}", font, 240) for role in ("truth", "prediction")]
+    shown = [canvas.shortened(f"{name}: {role}", font, 240) for role in ("truth", "prediction")]
     assert [text.split(": ")[1] for text in shown] == ["truth", "prediction"]
     assert all(text.startswith("test/a_long") and font.getlength(text) <= 240 for text in shown)
-    assert pictures._shortened("short", font, 240) == "short"
+    assert canvas.shortened("short", font, 240) == "short"
