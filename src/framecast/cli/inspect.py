@@ -27,7 +27,8 @@ class Inspect:
     """Show what a model makes of a video inside, as one picture.
 
     What there is to see is the model's own: of a model with codes, frames as they come back from
-    more and more levels of them, and how often each code is used.
+    more and more levels of them, and how often each code is used. The models of the five papers
+    have something to show, their neighbours nothing.
     """
 
     model: Annotated[Positional[str], MODEL]

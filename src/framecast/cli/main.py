@@ -30,7 +30,7 @@ VERBS: dict[str, str] = {
     "encode": "turn a video into a file of tokens",
     "decode": "turn a file of tokens back into a video",
     "inspect": "show what a model makes of a video inside, as one picture",
-    "data": "show or prepare a dataset",
+    "data": "show, prepare or verify a dataset",
     "models": "list the models, or describe one",
     "presets": "list the experiments that can be trained",
     "protocols": "list the ways to evaluate",

@@ -51,8 +51,9 @@ class VideoFolder(RecordedConfig):
     the hashes is cut instead. A video is never cut into several splits, and the split does not
     depend on the length of the clips.
 
-    Training draws a window at random for every index and epoch; validation and test have windows
-    at fixed places. Videos that cannot be read or are too short are left out and named in `notes`.
+    Training draws a window at random for every index and epoch, or has those at fixed places with
+    `random_windows` off; validation and test always do. Videos that cannot be read or are too
+    short are left out and named in `notes`.
     """
 
     type: ClassVar[str] = "video-folder"

@@ -84,7 +84,7 @@ def kth_joint() -> Experiment:
 
 
 def moving_mnist_cpu() -> Experiment:
-    """The paper's 3-layer network for Moving-MNIST in hours on a CPU: the shipped model."""
+    """The paper's 3-layer network for Moving-MNIST in hours on a CPU: the shipped model's."""
     return Experiment(
         SHRVQVAEConfig(),
         MovingDigits(digits="mnist+glyphs", fixed_train=False),
@@ -142,7 +142,7 @@ def tiny_6() -> Experiment:
 
 
 def tiny_pixels() -> Experiment:
-    """The same digits in pixels with as small a prior, to be compared with `tiny`."""
+    """Drawn digits 5→5 in pixels with as small a prior as `tiny` has, to be compared with it."""
     prior = _prior(3_000, batch=2, every=1_000, rate=5e-3, window=(3, 3), attention=False)
     stages = {
         "autoencoder": _autoencoder(200, every=100),

@@ -139,12 +139,12 @@ def video_folder() -> Experiment:
 
 
 def video_folder_gan() -> Experiment:
-    """The same with the adversarial loss (Table VIII)."""
+    """`video-folder` with the adversarial loss (Table VIII)."""
     return _folder("mse+gan")
 
 
 def video_folder_lp() -> Experiment:
-    """The same with the whole of Eq 9."""
+    """`video-folder` with the whole of Eq 9."""
     return _folder("mse+gan+lp")
 
 

@@ -110,7 +110,7 @@ class Unrolled:
 
 
 class HAFSVG(Model):
-    """A stochastic predictor for frames of one size; batch normalisation is in evaluation mode."""
+    """HAF-SVG and SVG-LP, recurrent VAEs that draw any number of futures; frames of one size."""
 
     config_type = HAFSVGConfig
     options_type = HAFSVGOptions

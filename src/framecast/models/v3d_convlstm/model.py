@@ -112,7 +112,7 @@ class Moment:
 
 
 class V3DConvLSTM(Model):
-    """A stochastic predictor for frames of any size that goes from window to window of frames."""
+    """V3D-ConvLSTM; draws futures window by window of frames, of any size."""
 
     config_type = V3DConvLSTMConfig
 
