@@ -108,6 +108,38 @@ def test_a_place_that_cannot_be_taken_leaves_the_old(kind, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_signal_between_two_renames_leaves_the_old(tmp_path, monkeypatch):
+    """Ctrl-C once the older folder has stepped aside."""
+    target, real = tmp_path / "a", Path.rename
+    with NewFolder(target) as draft:
+        fill(draft, "old")
+
+    def interrupted(self, there):
+        if Path(there) == target and ".old." not in self.name:
+            raise KeyboardInterrupt
+        return real(self, there)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), NewFolder(target) as draft:
+        fill(draft, "new")
+    assert content(target) == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_link_points_to_is_replaced(kind, tmp_path):
+    """There or not; the link stays."""
+    (tmp_path / "elsewhere").mkdir()
+    link, behind = tmp_path / "a.txt", tmp_path / "elsewhere" / "b.txt"
+    link.symlink_to(behind)
+    for text in ("first", "second"):
+        with kind(link) as draft:
+            fill(draft, text)
+        assert link.is_symlink()
+        assert content(behind) == text
+    assert sorted(tmp_path.iterdir()) == [link, behind.parent]
+    assert list(behind.parent.iterdir()) == [behind]
+
+
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     """No file is made of no draft, and what stood there stands."""
     (tmp_path / "a").write_text("old")

@@ -35,7 +35,8 @@ class NewFile:
     """A file on its way to its place: `with NewFile(target) as draft`, write `draft`.
 
     The draft's name ends in the target's suffix, which tells many writers what to write. Parent
-    folders are made. Where a block cannot be had, `open`, `keep` and `discard` do its parts.
+    folders are made, and where the target is a link, what it points to is replaced, not the link.
+    Where a block cannot be had, `open`, `keep` and `discard` do its parts.
 
     Raises:
         FramecastError: if the target has no name.
@@ -44,8 +45,8 @@ class NewFile:
 
     def __init__(self, target: Path) -> None:
         """Choose a name; nothing is made before the block."""
-        self.target = named(target)
-        self.draft = target.with_name(f".{target.stem}.{_token()}{target.suffix}")
+        self.target = _behind(named(target))
+        self.draft = self.target.with_name(f".{self.target.stem}.{_token()}{self.target.suffix}")
 
     def __enter__(self) -> Path:
         """Give the draft's name."""
@@ -94,7 +95,7 @@ class NewFolder(NewFile):
     def __init__(self, target: Path) -> None:
         """Choose a name; nothing is made before the block."""
         super().__init__(target)
-        self.draft = target.with_name(f".{target.name}.{_token()}")
+        self.draft = self.target.with_name(f".{self.target.name}.{_token()}")
 
     def open(self) -> Path:
         """Make the draft, an empty folder."""
@@ -128,10 +129,15 @@ class NewFolder(NewFile):
         self.target.rename(old)
         try:
             self.draft.rename(self.target)
-        except OSError:
+        except BaseException:  # a signal, too
             old.rename(self.target)  # where this fails too, the older one stays under that name
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _behind(target: Path) -> Path:
+    """What a link points to, there or not; any other path as it is."""
+    return Path(os.path.realpath(target)) if target.is_symlink() else target
 
 
 def _is_of(error: OSError, path: Path) -> bool:

@@ -172,5 +172,45 @@ def test_baselines_that_differ_are_named(tmp_path: Path) -> None:
         return replace(found, rows=[*found.rows[:2], rows[2]])
 
     a, b = write(tmp_path / "a"), write(tmp_path / "b", kind="stip", change=worse)
+    with np.load(b / "scores.npz") as found:
+        arrays = dict(found)
+    for key in METRICS:
+        arrays[f"context-mean/{key}"] = arrays[f"model/{key}"]
+    np.savez(b / "scores.npz", **arrays)
     (group,) = groups(load([(None, a), (None, b)]))
     assert disagreeing(group) == ["context-mean"]
+
+
+def test_a_baseline_has_all_metrics_that_some_result_has(tmp_path: Path) -> None:
+    """Whatever the order of the folders."""
+
+    def fewer(found: Result) -> Result:
+        rows = [replace(row, values={"mse": row.values["mse"]}) for row in found.rows]
+        return replace(found, rows=rows)
+
+    few, all_ = write(tmp_path / "a", change=fewer), write(tmp_path / "b", kind="stip")
+    for order in ((few, all_), (all_, few)):
+        (group,) = groups(load([(None, folder) for folder in order]))
+        *_, copied, mean = lines(group)
+        assert set(copied.row.values) == set(mean.row.values) == set(METRICS)
+        assert copied.scores("psnr") is not None
+
+
+def test_scores_of_another_result_are_refused(tmp_path: Path) -> None:
+    """Of another model, and of another number of sequences."""
+    a, b = write(tmp_path / "a"), write(tmp_path / "b", 0.3, 2)
+    short = write(tmp_path / "short", count=30)
+    for other in (b, short):
+        mixed = tmp_path / f"mixed-{other.name}"
+        mixed.mkdir()
+        (mixed / "results.json").write_bytes((a / "results.json").read_bytes())
+        (mixed / "scores.npz").write_bytes((other / "scores.npz").read_bytes())
+        with pytest.raises(FolderError, match=r"scores\.npz is not of results\.json .*; evaluate"):
+            labels(mixed)
+
+
+def test_two_names_for_one_model_are_refused(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a"), write(tmp_path / "b", protocol=find("glyphs/5-5"))
+    assert labels(("mine", a), b) == ["mine", "mine"]
+    with pytest.raises(FolderError, match="called 'mine' elsewhere, not 'other'; give it one name"):
+        labels(("mine", a), ("other", b))

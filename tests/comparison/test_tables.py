@@ -108,13 +108,14 @@ def test_pairs_are_paired_bootstraps_after_holm(tmp_path: Path) -> None:
 
 
 def test_many_models_can_be_told_apart(tmp_path: Path) -> None:
+    """The fewer sequences, the more resamples are drawn for as small a p-value."""
     for number in range(21):
         write(tmp_path / f"m{number}", 0.2 * number, number + 1, fingerprint=f"{number:064d}")
     (found,) = sections(*(tmp_path / f"m{number}" for number in range(21)))
     assert found.verdicts["mse"].best is not None, found.verdicts["mse"].words
     assert len(found.pairs["mse"]) == 23 * 22 // 2
     assert found.pair_table is not None
-    assert "25,300 resamples" in found.pair_table.notes[0]
+    assert "200,000 resamples" in found.pair_table.notes[0]
 
 
 def test_what_is_not_finite_is_not_tested(tmp_path: Path) -> None:
@@ -138,6 +139,43 @@ def test_what_is_not_finite_is_not_tested(tmp_path: Path) -> None:
         "infinite"
     )
     assert note in found.table.notes
+
+
+def test_means_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    """A model that predicts NaN does not look like one that nobody measured."""
+
+    def unknown(found: Result) -> Result:
+        ours, *baselines = found.rows
+        none = Interval(None, None, None)
+        return replace(found, rows=[replace(ours, values=dict.fromkeys(METRICS, none)), *baselines])
+
+    write(tmp_path / "a", change=unknown)
+    (found,) = sections(tmp_path / "a")
+    labels = ", ".join(info.label for info in METRICS.values())
+    assert f"convlstm: {labels}: not a number, of some sequence at least" in found.table.notes
+    assert not any(note.startswith("copy-last: ") for note in found.table.notes)
+
+
+def test_a_changed_protocol_is_not_described_as_the_usual_one(tmp_path: Path) -> None:
+    usual = find("glyphs/10-10")
+    other = replace(usual, context=9, name="glyphs/10-10 (modified)")
+    for number, protocol in enumerate((usual, reconstructing(usual), other)):
+        write(tmp_path / f"{number}", protocol=protocol)
+    plain, encoded, changed = (sections(tmp_path / f"{number}")[0].about for number in range(3))
+    assert plain == encoded != ""
+    assert changed == ""
+
+
+def test_copy_last_under_another_name_is_not_missing(tmp_path: Path) -> None:
+    def alone(found: Result) -> Result:
+        return replace(found, rows=found.rows[:1])
+
+    a = write(tmp_path / "a", kind="copy-last", change=alone)
+    for name, missing in (("still", False), (None, False)):
+        (found,) = [section(group, 0) for group in groups(load([(name, a)]))]
+        assert any("copy-last is missing" in note for note in found.table.notes) == missing
+    (found,) = sections(write(tmp_path / "b", change=alone))
+    assert any("copy-last is missing" in note for note in found.table.notes)
 
 
 def test_few_sequences_are_not_tested(tmp_path: Path) -> None:

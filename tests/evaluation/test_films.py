@@ -200,6 +200,11 @@ def test_damaged_and_missing_films_are_one_line(toy: Toy, tmp_path: Path) -> Non
     folder, info = tmp_path / "r" / "films", result.films[1]
     with pytest.raises(FolderError, match=r"has not 4 frames of 16x16; evaluate again"):
         films.read(folder, replace(info, frames=4), films.MODEL)
+    broken = bytearray((folder / "00001-model.png").read_bytes())
+    broken[8:12] = b"\0\0\0\x02"  # the length of its first block
+    (folder / "00000-model.png").write_bytes(broken)
+    with pytest.raises(FolderError, match="cannot be read"):
+        films.read(folder, result.films[0], films.MODEL)
     (folder / "00001-model.png").write_bytes(b"no picture")
     (folder / "00001-truth.png").unlink()
     for row in (films.MODEL, films.TRUTH):

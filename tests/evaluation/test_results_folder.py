@@ -191,13 +191,29 @@ def test_a_place_that_cannot_be_written_is_noticed_first(toy: Toy, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive", "flipped", "array"])
+def test_the_current_folder_is_not_replaced(toy: Toy, tmp_path: Path, monkeypatch) -> None:
+    inner = tmp_path / "here" / "deeper"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    for folder in (inner, inner.parent):
+        with pytest.raises(FolderError, match="is where you are, and cannot be replaced"):
+            evaluate(toy, MEAN, out=folder)
+    assert toy.calls == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive", "flipped", "array", "packed"])
 def test_damaged_scores_are_one_line(toy: Toy, tmp_path: Path, damage: bytes | str) -> None:
     evaluate(toy, MEAN, out=tmp_path)
     path = tmp_path / "scores.npz"
     if damage == "array":
         with path.open("wb") as file:
             np.save(file, np.zeros(3))
+    elif damage == "packed":  # by a method that is not known
+        data = bytearray(path.read_bytes())
+        for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+            at = data.index(mark) + place
+            data[at : at + 2] = b"\x63\x00"
+        path.write_bytes(data)
     elif damage == "flipped":
         data = bytearray(path.read_bytes())
         data[60:90] = bytes(30)

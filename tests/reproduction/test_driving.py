@@ -149,6 +149,10 @@ def test_a_run_of_another_command_does_not_pass_for_this_one(tmp_path: Path) -> 
     check(made("--minutes", "1"))
     with pytest.raises(FolderError, match=r"was made by another command .*--minutes 1"):
         check(made("--minutes", "2"))
+    for damage in (b"framecast train it's", b"caf\xe9 --minutes 2"):
+        (tmp_path / "runs/x.command").write_bytes(damage)
+        with pytest.raises(FolderError, match="delete it"):
+            check(made("--minutes", "2"))
     (tmp_path / "runs/x.command").unlink()
     check(made("--minutes", "2"))
 

@@ -259,6 +259,23 @@ def test_results_go_into_the_comparison_under_names_that_hold_for_one_model() ->
             assert all(len(each) == 1 for each in models.values())
 
 
+def test_a_model_has_one_name_in_a_comparison() -> None:
+    """Two names for one model are refused once all has been trained."""
+    for paper, entry in ALL:
+        for scale in entry.scales:
+            found = plan(paper, entry, scale, Place(OUT)).steps
+            models = {
+                str(s.makes): (s.words[1], *(word for word in s.words if "=" in word))
+                for s in found
+                if s.kind == "evaluate"
+            }
+            for step in (s for s in found if s.kind == "compare"):
+                names: dict[tuple[str, ...], set[str]] = {}
+                for name, folder in (word.split("=", 1) for word in step.words[1:-4]):
+                    names.setdefault(models[folder], set()).add(name)
+                assert all(len(each) == 1 for each in names.values()), names
+
+
 @pytest.mark.slow
 def test_trainings_are_accepted(commands) -> None:
     """Every option exists and fits; a preset with the changes of its line is no contradiction."""

@@ -155,6 +155,12 @@ class TestCommand:
         assert len(document["commands"]) == 9
         assert all("--data.root MNIST" in line for line in document["commands"][:-1])
 
+    def test_paths_are_printed_as_they_are(self, cli) -> None:
+        """Neither names of pictures nor tabs stand for anything else."""
+        for out in ("o:fire:b", "a\tb", "[bold]x"):
+            ran = cli("reproduce", "s-hr-vqvae", "table1", "--scale", "tiny", "--out", out)
+            assert f"{out}/runs/" in ran.out
+
     def test_options_for_other_commands_may_begin_with_dashes(self, cli) -> None:
         options = ("--train", "--precision bf16-mixed --threads 1", "--evaluate", "--limit 7")
         text = cli("reproduce", "haf-svg", "figure7", "--scale", "tiny", *options).out

@@ -45,11 +45,15 @@ def run(argv: Sequence[str]) -> int:
     from framecast.config import to_json
 
     model = load_model(argv[0], settings.device)
-    results = {out: _evaluated(argv, model, each, settings, out) for out, each in runs.items()}
-    documents = [{"wrote": out, "result": to_json(result)} for out, result in results.items()]
-    shown = [line for out, result in results.items() for line in lines(result, out)]
-    document = documents[0] if len(documents) == 1 else {"results": documents}
-    terminal.show(document, shown, settings.json)
+    documents = []
+    for out, each in runs.items():
+        result = _evaluated(argv, model, each, settings, out)
+        documents.append({"wrote": out, "result": to_json(result)})
+        if not settings.json:
+            terminal.show(None, lines(result, out), as_json=False)
+    if settings.json:
+        document = documents[0] if len(documents) == 1 else {"results": documents}
+        terminal.show(document, (), as_json=True)
     return 0
 
 

@@ -62,7 +62,7 @@ def show(document: Any, lines: Iterable[str | Table], as_json: bool) -> None:
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = _Console(highlight=False, soft_wrap=True, width=width)
     for line in lines:
-        console.print(line, markup=False) if isinstance(line, str) else console.print(line)
+        print(line) if isinstance(line, str) else console.print(line)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:

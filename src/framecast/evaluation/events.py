@@ -57,15 +57,18 @@ class EventScores:
         }
 
     def values(self, counts: Int64[np.ndarray, "n k 3"], seed: int) -> dict[str, Interval]:
-        """Ratios of the counts of all sequences; intervals by a bootstrap over sequences."""
+        """Ratios of the counts of all sequences; intervals by a bootstrap over sequences, of two
+        at least.
+        """
         draw = np.random.default_rng(mix(seed, "events"))
         number = len(counts)
         resamples = np.stack(
             [counts[draw.integers(number, size=number)].sum(0) for _ in range(RESAMPLES)]
         )
         spread = self._ratios(resamples)
+        unknown = (np.nan, np.nan)
         return {
-            key: Interval.of(float(value), *_ends(spread[key]))
+            key: Interval.of(float(value), *(_ends(spread[key]) if number > 1 else unknown))
             for key, value in self._ratios(counts.sum(0)).items()
         }
 

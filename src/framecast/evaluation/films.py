@@ -119,7 +119,7 @@ def read(folder: Path, info: FilmInfo, row: str) -> UInt8[np.ndarray, "t h w c"]
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError) as error:  # the last for damaged PNG files
         reason = str(error).splitlines()[0]
         raise FolderError(f"{path} cannot be read ({reason}); evaluate again") from None
     height, width = info.size

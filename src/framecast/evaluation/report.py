@@ -99,6 +99,13 @@ def cell(value: Interval | None, folds: Sequence[float] | None = None) -> str:
     return f"{value.mean:.{digits}f} ±{half:.{digits}f}"
 
 
+def not_numbers(row: Row, infos: Mapping[str, MetricInfo]) -> str:
+    """A note on means that are no numbers; empty where all are."""
+    keys = [key for key, value in row.values.items() if value.mean is None and not value.infinite]
+    labels = [infos[key].label for key in keys if key in infos]
+    return f"{', '.join(labels)}: not a number, of some sequence at least" if labels else ""
+
+
 def rate(value: float) -> str:
     """A speed in three digits at least."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -120,6 +127,8 @@ def _notes(result: Result) -> list[str]:
         what = "observed frames" if result.predicted else "encoded frames"
         words = from_json(Corruption, found).words
         notes.append(f"{what} are corrupted ({words}), and scores are against clean ones")
+    unknown = {row.name: not_numbers(row, result.metrics) for row in result.rows}
+    notes += [f"{name}: {words}" for name, words in unknown.items() if words]
     notes += _distance_notes(result)
     if result.codec is not None:
         notes += _codec_notes(result.codec)

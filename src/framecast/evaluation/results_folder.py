@@ -5,6 +5,7 @@ and how they are calibrated.
 """
 
 import csv
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ RESULTS, CURVES, SCORES = "results.json", "curves.csv", "scores.npz"
 CURVES_PICTURE, STRIP_PICTURE = "curves.png", "strip.png"
 SAMPLES_PICTURE, CALIBRATION_PICTURE = "samples.png", "calibration.png"
 FILMS = "films"
+_DAMAGED = (BadZipFile, zlib.error)
 _PICTURES = {CURVES_PICTURE, STRIP_PICTURE, SAMPLES_PICTURE, CALIBRATION_PICTURE}
 _OWN = {RESULTS, CURVES, SCORES, FILMS, *_PICTURES}
 
@@ -70,8 +72,9 @@ def read_scores(folder: Path) -> dict[str, np.ndarray]:
         # opened here, as numpy leaves a damaged file open
         with (folder / SCORES).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
+    except (OSError, ValueError, TypeError, EOFError, RuntimeError, *_DAMAGED) as error:
+        words = (isinstance(error, OSError) and error.strerror) or str(error) or "damaged"
+        reason = words.splitlines()[0]
         raise FolderError(f"{folder / SCORES} cannot be read ({reason}); evaluate again") from None
 
 
@@ -91,6 +94,12 @@ def check(folder: Path, result: Result, likelihood: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file; give a folder for the results")
+    within = folder.exists() and Path.cwd().is_relative_to(folder.resolve())
+    if within or os.path.ismount(folder):
+        what = "where you are" if within else "a mounted folder"
+        raise FolderError(
+            f"{folder} is {what}, and cannot be replaced as a whole; give a folder in it"
+        )
     if folder.exists() and any(folder.iterdir()):
         _check_older(folder, result, likelihood)
     draft = NewFolder(folder)
@@ -141,7 +150,9 @@ def _computed(result: Result) -> set[str]:
 
 def _unwritable(folder: Path, error: OSError) -> FolderError:
     where = f"{error.filename}: " if error.filename not in (None, str(folder)) else ""
-    return FolderError(f"cannot write {folder}: {where}{error.strerror or error}")
+    return FolderError(
+        f"cannot write {folder}: {where}{error.strerror or error}; give another --out"
+    )
 
 
 def write(

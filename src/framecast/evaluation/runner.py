@@ -314,7 +314,7 @@ class _Run:
         found = {}
         for metric in self.task.columns.computed:
             pair = ours[metric.key], theirs[metric.key]
-            if np.isfinite(pair).all():
+            if len(pair[0]) > 1 and np.isfinite(pair).all():
                 found[metric.key] = Difference.of(paired_bootstrap(*pair, seed=self.task.seed))
         return found
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float
@@ -161,7 +162,7 @@ class Comparison:
     """How two methods differ on the same sequences."""
 
     difference: float  # mean of first − second, in the metric's unit
-    low: float  # interval of that mean, from the resamples' quantiles
+    low: float  # interval of that mean, from the resamples' quantiles; infinite for one sequence
     high: float
     share: float  # of the resamples whose difference is above zero, ties counted half; in [0, 1]
     sequences: int
@@ -171,13 +172,35 @@ class Comparison:
     def p(self) -> float:
         """Two-sided p-value of no difference: 1 − level of the widest interval without zero.
 
-        Never below 2 / (resamples + 1), as no number of resamples excludes anything.
+        Never below that of a share of 1 / (resamples + 1), as no number of resamples excludes
+        anything.
 
         Reference: Davison & Hinkley, "Bootstrap methods and their application" (1997), sections 4.2
-        and 5.6.
+        and 5.6; for few sequences as in `expanded`.
         """
-        tail = min(self.share, 1 - self.share) * self.resamples
-        return min(1.0, 2 * (tail + 1) / (self.resamples + 1))
+        tail = (min(self.share, 1 - self.share) * self.resamples + 1) / (self.resamples + 1)
+        if tail >= 0.5 or self.sequences < 2:
+            return 1.0
+        freedom = self.sequences - 1
+        score = -NormalDist().inv_cdf(tail) * math.sqrt(freedom / self.sequences)
+        return 1 - _within(freedom, math.atan(score / math.sqrt(freedom)))
+
+
+def expanded(level: float, count: int) -> float:
+    """The level at which resamples' quantiles cover a mean as wanted, though values are few.
+
+    Resampled means scatter by a factor of √((n − 1)/n) too little, and as a normal variable where
+    Student's t would be due: of ten values their 95 % interval covers some 91 %.
+
+    Args:
+        level: The coverage wanted, in (0, 1).
+        count: Values, at least 2.
+
+    Reference: Hesterberg, "What teachers should know about the bootstrap", The American
+    Statistician 69 (2015): the expanded percentile interval.
+    """
+    score = student(count - 1, level) * math.sqrt(count / (count - 1))
+    return 2 * NormalDist().cdf(score) - 1
 
 
 def paired_bootstrap(
@@ -241,7 +264,11 @@ def bootstrap(
     """
     exact = np.asarray(differences, np.float64)
     means = _resampled_means(exact, resamples, mix(seed, "paired bootstrap"))
-    lows, highs = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    if len(exact) > 1:
+        wide = expanded(level, len(exact))
+        lows, highs = np.quantile(means, [(1 - wide) / 2, (1 + wide) / 2], axis=0)
+    else:
+        lows, highs = np.full_like(means[:1], -np.inf)[0], np.full_like(means[:1], np.inf)[0]
     above, tied = np.count_nonzero(means > 0, axis=0), np.count_nonzero(means == 0, axis=0)
     shares = (above + 0.5 * tied) / resamples
     return [

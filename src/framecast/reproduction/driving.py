@@ -182,13 +182,16 @@ def _record(run: Path) -> Path:
 
 def _recorded(run: Path) -> str | None:
     try:
-        return _record(run).read_text("utf-8").strip()
+        return _record(run).read_bytes().decode("utf-8", "replace").strip()
     except OSError:
         return None
 
 
 def _essence(line: str) -> list[str]:
     """The words of a command line but for the places of data and results."""
-    words = shlex.split(line)
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a quotation without end is no command of ours
+        return [line]
     places = {at for at, word in enumerate(words) if word == "--out" or word.endswith(".root")}
     return [word for at, word in enumerate(words) if not {at, at - 1} & places]

@@ -55,7 +55,7 @@ ENTRIES = (
         (
             Part(
                 "scored at 64×64",
-                (_line("Video VQ-VAE (64×64)"),),
+                (_line("Video VQ-VAE"),),
                 tiny=(TINY,),
                 cpu=(CPU,),
                 paper=(Measure("kinetics-600/fvd-64", "kinetics-600"),),
@@ -63,7 +63,7 @@ ENTRIES = (
             ),
             Part(
                 "at 256×256",
-                (_line("Video VQ-VAE (256×256)"),),
+                (_line("Video VQ-VAE"),),
                 paper=(Measure("kinetics-600/4-12", "kinetics-600"),),
                 key="256",
             ),

@@ -124,7 +124,7 @@
   document.addEventListener("keydown", (event) => {
     const answer = { ArrowLeft: "left", ArrowDown: "even", ArrowRight: "right" }[event.key];
     const other = event.repeat || event.altKey || event.ctrlKey || event.metaKey;
-    if (!answer || other) return;
+    if (!answer || other || answers.hidden) return;
     event.preventDefault();
     vote(answer);
   });

@@ -32,7 +32,8 @@ def write(path: Path, text: str, generator: str = GENERATOR) -> None:
     """
     check(path, generator=generator)
     try:
-        atomic.write_text(path, text)
+        # names of files need be no UTF-8
+        atomic.write_text(path, text.encode("utf-8", "replace").decode())
     except OSError as error:
         reason = error.strerror or error
         raise FolderError(f"{path} cannot be written ({reason}); give another --out") from None

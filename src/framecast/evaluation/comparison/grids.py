@@ -54,7 +54,7 @@ def cells(texts: Sequence[str]) -> tuple[Cell, ...]:
 
 def escaped(text: str) -> str:
     """A text that Markdown shows as it is."""
-    for mark in ("\\", "`", "*", "_", "[", "]", "<", "|"):
+    for mark in ("\\", "`", "*", "_", "[", "]", "<", "|", "&", "~", "$"):
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())
 

@@ -34,7 +34,8 @@ class Line:
 def lines(group: Group) -> list[Line]:
     """The models in the order given, then the baselines.
 
-    A baseline that is also evaluated as a model is shown as the model alone.
+    A baseline that is also evaluated as a model is shown as the model alone, and otherwise as the
+    result with most of its metrics has it.
     """
     models = [Line(entry.label, entry.result.rows[0], entry) for entry in group.entries]
     shown = {entry.result.model.kind for entry in group.entries}
@@ -42,7 +43,9 @@ def lines(group: Group) -> list[Line]:
     for entry in group.entries:
         for row in entry.result.rows:
             if row.role == "baseline" and row.name not in shown:
-                found.setdefault(row.name, Line(row.name, row, entry))
+                known = found.get(row.name)
+                if known is None or len(row.values) > len(known.row.values):
+                    found[row.name] = Line(row.name, row, entry)
     return models + list(found.values())
 
 

@@ -1,5 +1,6 @@
 """Result folders, each under a name that tells its model from the others'."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ def load(places: Sequence[tuple[str | None, Path]]) -> list[Entry]:
     _refuse_repeated([(folder, result) for _, folder, result in found])
     labels = _labels(found)
     entries = [
-        Entry(labels[_identity(result)], folder, result, results_folder.read_scores(folder))
+        Entry(labels[_identity(result)], folder, result, _scores(folder, result))
         for _, folder, result in found
     ]
     _refuse_shared_names(entries)
@@ -67,6 +68,29 @@ def _read(path: Path) -> tuple[Path, Result]:
     folder = path if path.is_dir() else path.parent
     filmed = (folder / results_folder.FILMS).is_dir()
     return folder, result if filmed else replace(result, films=[])
+
+
+def _scores(folder: Path, result: Result) -> dict[str, np.ndarray]:
+    """The scores of every sequence, which have the means that the result has."""
+    found = results_folder.read_scores(folder)
+    for row in result.rows:
+        for key, value in row.values.items():
+            scores = found.get(f"{'model' if row.role == 'model' else row.name}/{key}")
+            if scores is None or row.role not in ("model", "baseline"):
+                continue
+            if scores.shape != (result.data.sequences,) or _differs(scores, value.mean):
+                raise FolderError(
+                    f"{folder / results_folder.SCORES} is not of {results_folder.RESULTS} beside "
+                    f"it ({row.name}, {key}); evaluate again"
+                )
+    return found
+
+
+def _differs(scores: np.ndarray, mean: float | None) -> bool:
+    """Whether finite scores have another mean, but for how they are rounded."""
+    with np.errstate(invalid="ignore"):
+        found = float(np.mean(scores, dtype=np.float64))
+    return mean is not None and not math.isclose(found, mean, rel_tol=1e-4, abs_tol=1e-6)
 
 
 def _identity(result: Result) -> str:
@@ -108,7 +132,13 @@ def _refuse_shared_names(entries: Sequence[Entry]) -> None:
 
 def _labels(found: Sequence[tuple[str | None, Path, Result]]) -> dict[str, str]:
     """Names by identity."""
-    given = {_identity(result): name for name, _, result in found if name is not None}
+    given: dict[str, str] = {}
+    for name, folder, result in found:
+        if name is not None and given.setdefault(_identity(result), name) != name:
+            raise FolderError(
+                f"{folder} holds the model that is called {given[_identity(result)]!r} elsewhere, "
+                f"not {name!r}; give it one name"
+            )
     unnamed = {
         _identity(result): (folder, result)
         for _, folder, result in reversed(found)

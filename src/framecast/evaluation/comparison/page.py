@@ -83,7 +83,8 @@ def _section(section: Section, number: int, colours: Mapping[str, str]) -> Eleme
 
 
 def _table(grid: Grid, colours: Mapping[str, str]) -> Element:
-    head = tag("tr", (tag("th", cell.text, title=cell.more or None) for cell in grid.columns))
+    names = (tag("th", each.text, title=each.more or None, scope="col") for each in grid.columns)
+    head = tag("tr", names)
     rows = [
         tag(
             "tr",
@@ -262,7 +263,7 @@ def _matrix(section: Section, key: str, found: Sequence[Pair], shown: bool) -> E
     present = {name for pair in found for name in (pair.first, pair.second)}
     names = [line.name for line in section.lines if line.name in present]
     by = {(pair.first, pair.second): pair for pair in found}
-    head = tag("tr", tag("th"), (tag("th", name) for name in names))
+    head = tag("tr", tag("th"), (tag("th", name, scope="col") for name in names))
     rows = [
         tag("tr", tag("th", row, scope="row"), (_versus(by, row, col, info) for col in names))
         for row in names

@@ -10,10 +10,14 @@ import numpy as np
 
 from framecast.evaluation.comparison.lines import Line, mean, ranked
 from framecast.evaluation.result import MetricInfo
-from framecast.evaluation.statistics import LEVEL, Comparison, bootstrap, holm
+from framecast.evaluation.statistics import LEVEL, Comparison, bootstrap, expanded, holm
 
-RESAMPLES, PER_PAIR = 10_000, 100
-"""Fewest resamples, and how many for each pair of many: Holm's smallest p-value is below 0.02."""
+FINEST = 0.02
+"""The smallest p-value after Holm, for as many pairs as there are, that resamples shall resolve."""
+RESAMPLES, MOST = 10_000, 200_000
+"""Fewest resamples, and most."""
+TOGETHER = 8_000_000
+"""Resampled means held at a time, 64 MB."""
 FEWEST = 10
 """Sequences below which nothing is tested: resamples of so few say too little."""
 
@@ -54,11 +58,25 @@ def compared(
         return {}
     differences = np.stack([difference for *_, difference in found], 1)
     most = max(Counter(key for key, *_ in found).values())
-    comparisons = bootstrap(differences, seed=seed, resamples=max(RESAMPLES, PER_PAIR * most))
+    resamples = _resamples(len(differences), most)
+    portion = max(1, TOGETHER // resamples)  # the resamples of a seed are the same in each
+    comparisons = [
+        each
+        for start in range(0, len(found), portion)
+        for each in bootstrap(
+            differences[:, start : start + portion], seed=seed, resamples=resamples
+        )
+    ]
     grouped: dict[str, list[Pair]] = {}
     for (key, first, second, _), each in zip(found, comparisons, strict=True):
         grouped.setdefault(key, []).append(Pair(first.name, second.name, each, each.p))
     return {key: _adjusted(pairs) for key, pairs in grouped.items()}
+
+
+def _resamples(sequences: int, pairs: int) -> int:
+    """How many resolve `FINEST` for so many pairs: the fewer sequences, the more."""
+    outside = (1 - expanded(1 - FINEST / pairs, sequences)) / 2
+    return min(MOST, max(RESAMPLES, math.ceil(1 / max(outside, 1 / MOST))))
 
 
 def verdict(

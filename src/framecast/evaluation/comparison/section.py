@@ -1,5 +1,6 @@
 """All that is said about one group of results: facts, tables, tests and notes."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from framecast.evaluation.comparison.pairs import Pair, Verdict, p_value
 from framecast.evaluation.comparison.papers import grids as paper_grids
 from framecast.evaluation.comparison.training import training_grid
 from framecast.evaluation.corruption import Corruption
-from framecast.evaluation.report import cell, decimals, heading, how, rate
+from framecast.evaluation.report import cell, decimals, heading, how, not_numbers, rate
 from framecast.evaluation.result import MetricInfo, Row
 
 COPY_LAST = "copy-last"
@@ -117,9 +118,8 @@ def _ordered(found: Sequence[Line], infos: Mapping[str, MetricInfo]) -> list[Lin
 
 
 def _about(name: str) -> str:
-    known = listing.protocols()
-    fitting = [each for each in known if name.startswith(each)]
-    return known[max(fitting, key=len)] if fitting else ""
+    """What a protocol is, unless something of it was changed."""
+    return listing.protocols().get(re.split("[:+]", name)[0], "")
 
 
 def _facts(group: Group) -> Iterator[tuple[str, str]]:
@@ -166,7 +166,7 @@ def _table(
             for key in ranking
         ]
         rows.append((Cell(line.name), *values, *_costs(line, counted)))
-    notes = tuple(_notes(group, ordered, verdicts))
+    notes = tuple(_notes(group, ordered, infos, verdicts))
     models = sum(line.model for line in ordered)
     return Grid("", tuple(columns), tuple(rows), notes, models if models < len(ordered) else None)
 
@@ -210,18 +210,27 @@ def _definition(info: MetricInfo) -> str:
 # ---- notes
 
 
-def _notes(group: Group, ordered: Sequence[Line], verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+def _notes(
+    group: Group,
+    ordered: Sequence[Line],
+    infos: Mapping[str, MetricInfo],
+    verdicts: Mapping[str, Verdict],
+) -> Iterator[str]:
     result = group.first
     yield (
         "mean over frames and sequences ± half of its 95 % interval; ↑ and ↓ say which direction "
         "is better; marked is the best where a paired test tells it from the second (p < 0.05)"
     )
     yield from (each.words for each in verdicts.values() if each.words)
-    if result.predicted and COPY_LAST not in {line.name for line in ordered}:
+    kinds = {line.entry.result.model.kind if line.model else line.name for line in ordered}
+    if result.predicted and COPY_LAST not in kinds:
         yield (
             f"copy-last is missing, without which no figure says much: framecast evaluate "
             f"copy-last --protocol {result.name}"
         )
+    for line in ordered:
+        if unknown := not_numbers(line.row, infos):
+            yield f"{line.name}: {unknown}"
     for name in disagreeing(group):
         yield f"{name} differs between results of equal data and protocol: do not trust them"
     yield from _shared(group, "protocol", [entry.result.notes for entry in group.entries])
