@@ -139,6 +139,12 @@ def test_a_result_without_rows_is_one_line(tmp_path: Path) -> None:
         labels(write(tmp_path / "a", change=lambda found: replace(found, rows=[])))
 
 
+def test_a_result_without_a_protocol_is_one_line(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", change=lambda found: replace(found, protocol={"name": "mine"}))
+    with pytest.raises(FolderError, match="has a protocol without channels; evaluate again"):
+        labels(a)
+
+
 def test_what_is_no_result_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match=r"holds no results\.json"):
         labels(tmp_path)

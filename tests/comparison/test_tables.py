@@ -156,6 +156,23 @@ def test_means_that_are_no_numbers_are_named(tmp_path: Path) -> None:
     assert not any(note.startswith("copy-last: ") for note in found.table.notes)
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"data": "text", "stages": [{"name": "main", "step": 3}]},
+        {"stages": None},
+        {"stages": ["main", {"name": "main", "step": "100"}]},
+        {"size": 64, "stages": [{"name": "main", "step": 3}]},
+    ],
+)
+def test_what_a_model_says_of_itself_may_be_anything(tmp_path: Path, about: dict) -> None:
+    def told(found: Result) -> Result:
+        return replace(found, model=replace(found.model, about=about))
+
+    (found,) = sections(write(tmp_path / "a", change=told))
+    assert document([found])
+
+
 def test_a_changed_protocol_is_not_described_as_the_usual_one(tmp_path: Path) -> None:
     usual = find("glyphs/10-10")
     other = replace(usual, context=9, name="glyphs/10-10 (modified)")

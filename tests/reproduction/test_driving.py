@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from framecast.errors import FolderError
+from framecast.reproduction import driving
 from framecast.reproduction.driving import _complete, call, check, done, drive
 from framecast.reproduction.planning import Plan, Step
 
@@ -192,6 +193,7 @@ class TestDone:
         ConvLSTM(ConvLSTMConfig(hidden=(2,), kernel=3)).save(run / "model")
         assert cli(*step.words).code == 0
         picture.write_bytes(b"")
+        picture.with_name("picture.png.command").write_text(f"{shown.line}\n")
         assert done(step)
         assert done(shown)
         ConvLSTM(ConvLSTMConfig(hidden=(3,), kernel=3)).save(run / "model")
@@ -199,10 +201,35 @@ class TestDone:
         assert not done(step)
         assert not done(shown)
 
+    def test_pictures_of_the_video_that_is_given(self, monkeypatch, tmp_path) -> None:
+        """Another of the same name, or the same when it has changed, is shown anew."""
+        picture = tmp_path / "clip.png"
+        videos = [tmp_path / folder / "clip.mp4" for folder in "ab"]
+        for video in videos:
+            video.parent.mkdir()
+            video.write_bytes(b"")
+            os.utime(video, (0, 0))
+        steps = [Step("picture", ("inspect", "m", str(video)), picture) for video in videos]
+
+        def drawn(step: Step, output: object) -> int:
+            picture.write_text(step.words[-1])
+            return 0
+
+        monkeypatch.setattr(driving, "call", drawn)
+        for step in steps:
+            assert not done(step)
+            assert drive(Plan("", (), (step,), (), ()), lambda line: None).code == 0
+            assert done(step)
+        os.utime(videos[1])
+        os.utime(picture, (1, 1))
+        assert not done(steps[1])
+
     def test_pictures_that_are_there_but_no_lists_and_no_pages(self, tmp_path) -> None:
         picture = tmp_path / "a.png"
         assert not done(Step("picture", ("inspect",), picture))
         picture.write_bytes(b"")
+        assert not done(Step("picture", ("inspect",), picture))  # nobody knows of what
+        picture.with_name("a.png.command").write_text("framecast inspect\n")
         assert done(Step("picture", ("inspect",), picture))
         assert not done(Step("compare", ("compare",), picture))
         assert not done(Step("show", ("models",)))

@@ -32,6 +32,8 @@ RESULTS, CURVES, SCORES = "results.json", "curves.csv", "scores.npz"
 CURVES_PICTURE, STRIP_PICTURE = "curves.png", "strip.png"
 SAMPLES_PICTURE, CALIBRATION_PICTURE = "samples.png", "calibration.png"
 FILMS = "films"
+_NEEDED = {"name", "data", "context", "horizon", "split", "channels", "size", "metrics"}
+"""What is read of a protocol."""
 _DAMAGED = (BadZipFile, zlib.error)
 _PICTURES = {CURVES_PICTURE, STRIP_PICTURE, SAMPLES_PICTURE, CALIBRATION_PICTURE}
 _OWN = {RESULTS, CURVES, SCORES, FILMS, *_PICTURES}
@@ -50,6 +52,8 @@ def read(folder: Path) -> Result:
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise FolderError(f"{path} is of a later framecast (format {version}); update it")
         result = from_json(Result, document, str(path))
+        if missing := sorted(_NEEDED - result.protocol.keys()):
+            raise FolderError(f"{path} has a protocol without {missing[0]}; evaluate again")
         if not result.rows or result.rows[0].role != "model":
             raise FolderError(f"{path} has no row of a model; evaluate again")
         return result

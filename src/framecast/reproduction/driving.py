@@ -78,6 +78,8 @@ def drive(plan: Plan, say: Callable[[str], None], output: TextIO | None = None) 
         code = call(step, output)
         if code != 0 and not (code == LEFT_OUT and _complete(step)):
             return Ended(code, step)
+        if step.kind == "picture" and step.makes is not None:
+            write_text(_record(step.makes), f"{step.line}\n")
     return Ended(0, None)
 
 
@@ -92,11 +94,7 @@ def done(step: Step) -> bool:
         return _verified(step.makes / "model")
     if step.kind == "evaluate":
         return _evaluated(step.makes, step)
-    return step.makes.exists() and not any(
-        (model / folder.MANIFEST).stat().st_mtime > step.makes.stat().st_mtime
-        for model in map(_model, step.words[1:])
-        if model is not None
-    )
+    return _drawn(step.makes, step)
 
 
 def _complete(step: Step) -> bool:
@@ -167,6 +165,16 @@ def _evaluated(results: Path, step: Step) -> bool:
     return same and found.run.words == shlex.split(step.line)
 
 
+def _drawn(picture: Path, step: Step) -> bool:
+    """Whether a picture is of the same command, and not older than what it shows."""
+    if not picture.exists() or _recorded(picture) != step.line:
+        return False
+    models = (_model(word) for word in step.words[1:])
+    shown = [model / folder.MANIFEST for model in models if model is not None]
+    shown += [path for word in step.words[1:] if (path := Path(word)).is_file() and path != picture]
+    return all(each.stat().st_mtime <= picture.stat().st_mtime for each in shown)
+
+
 def _model(word: str) -> Path | None:
     """The folder of the model that a word of a command line names; None where it names none."""
     try:
@@ -176,7 +184,7 @@ def _model(word: str) -> Path | None:
 
 
 def _record(run: Path) -> Path:
-    """The file beside a run that says what made it."""
+    """The file beside a run or a picture that says what made it."""
     return run.with_name(f"{run.name}.command")
 
 

@@ -21,7 +21,7 @@ def work(result: Result) -> int | None:
     """
     protocol, data = result.protocol, result.protocol["data"]
     size = protocol["size"] or data.get("crop") or data.get("size")
-    if not result.predicted or not isinstance(size, list | tuple):
+    if not result.predicted or not isinstance(size, list | tuple) or len(size) != 2:
         return None
     document = {"type": result.model.kind, **result.model.config}
     context, horizon = protocol["context"], protocol["horizon"]
@@ -30,7 +30,7 @@ def work(result: Result) -> int | None:
     seconds = horizon / max(result.run.frames_per_second, 1e-9)
     quick = result.run.device == "cpu" and seconds <= LONGEST
     for computed in (False, True) if quick else (False,):
-        with suppress(FramecastError):
+        with suppress(FramecastError, RuntimeError):  # the second of sizes that nothing holds
             config = from_json(ModelConfig, document, "the model's configuration")
             frames = context, horizon, (height, width), channels
             return multiply_adds(config, *frames, computed=computed)

@@ -34,7 +34,12 @@ def _rows(ordered: Sequence[Line]) -> Iterator[tuple[Cell, ...]]:
 
 
 def _stages(about: dict[str, Any]) -> list[dict[str, Any]]:
-    return [stage for stage in about.get("stages", ()) if {"name", "step"} <= stage.keys()]
+    stages = about.get("stages")
+    return [
+        stage
+        for stage in (stages if isinstance(stages, list) else ())
+        if isinstance(stage, dict) and "name" in stage and isinstance(stage.get("step"), int)
+    ]
 
 
 def _begun(stage: dict[str, Any]) -> str:
@@ -46,10 +51,13 @@ def _begun(stage: dict[str, Any]) -> str:
 def _frames(about: dict[str, Any]) -> str:
     size = about.get("size")
     lengths = f"{about.get('context', '?')} → {about.get('horizon', '?')}"
-    return f"{lengths} of {size[0]}×{size[1]}" if size else lengths
+    known = isinstance(size, list | tuple) and len(size) == 2
+    return f"{lengths} of {size[0]}×{size[1]}" if known else lengths
 
 
 def _data(about: dict[str, Any]) -> str:
-    data = about.get("data", {})
+    data = about.get("data")
+    if not isinstance(data, dict):
+        return "?"
     drawn = data.get("digits")
     return f"{data.get('type', '?')} ({drawn})" if drawn else str(data.get("type", "?"))
