@@ -51,8 +51,9 @@ def _begun(stage: dict[str, Any]) -> str:
 def _frames(about: dict[str, Any]) -> str:
     size = about.get("size")
     lengths = f"{about.get('context', '?')} → {about.get('horizon', '?')}"
-    known = isinstance(size, list | tuple) and len(size) == 2
-    return f"{lengths} of {size[0]}×{size[1]}" if known else lengths
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        return lengths
+    return f"{lengths} of {size[0]}×{size[1]}"
 
 
 def _data(about: dict[str, Any]) -> str:
