@@ -53,6 +53,9 @@ def _show(argv: Sequence[str]) -> int:
     options = _parse(Show, Show(config), f"show {name}", rest)
     if options.frames < 1 or options.clips < 1:
         raise FramecastError("--frames and --clips are at least 1")
+    root = options.data.root
+    if root is not None and options.out.resolve().is_relative_to(root.resolve()):
+        raise FramecastError(f"{options.out} lies among the data; give another --out")
     source = options.data.source(options.split, options.frames, options.seed)
     facts = _draw(source, options.clips, options.out)
     document = {

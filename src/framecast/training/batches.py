@@ -1,5 +1,6 @@
 """Batches of a source for one process: of every training step, and of a validation."""
 
+import gc
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -91,8 +92,13 @@ def _batches(source: Source, sampler: Any, workers: int) -> Generator[Any]:
 
 
 def _outlive_signals(worker: int) -> None:
-    """Leave signals to the training process: it ends its loaders when it has saved its work."""
+    """Leave signals to the training process: it ends its loaders when it has saved its work.
+
+    And leave its objects alone: what it has not collected yet may hang on threads that do not run
+    here.
+    """
     del worker
+    gc.freeze()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

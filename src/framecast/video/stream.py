@@ -210,11 +210,11 @@ def packet_times(path: Path, limit: int | None = None) -> list[int] | None:
 def upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
     """The image of a frame, rotated and mirrored as its display matrix says, on white."""
     if any(component.is_alpha for component in frame.format.components):
-        image = over_white(_pixels(frame.reformat(format="rgba"), 4))
+        image = over_white(_pixels(_packed(frame, "rgba"), 4))
     else:
         # straight from more than 8 bits to packed bytes, FFmpeg rounds two levels too dark
         deep = any(component.bits > 8 for component in frame.format.components)
-        packed = (frame.reformat(format="gbrp") if deep else frame).reformat(format="rgb24")
+        packed = _packed(_packed(frame, "gbrp") if deep else frame, "rgb24")
         image = _pixels(packed, 3)
         if packed is frame:  # the decoder's own buffer, which later frames may refer to
             image = image.copy()
@@ -228,6 +228,15 @@ def upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
         image = image[::-1]
     # Mirrored views have negative strides, which torch does not take.
     return image if min(image.strides) > 0 else np.ascontiguousarray(image)
+
+
+def _packed(frame: av.VideoFrame, layout: str) -> av.VideoFrame:
+    """A frame in another layout, by the calling thread alone.
+
+    What converts it hangs on the frame, and with threads of its own could not be freed in a process
+    that was forked since, where those do not run.
+    """
+    return frame.reformat(format=layout, threads=1)
 
 
 def _pixels(frame: av.VideoFrame, channels: int) -> UInt8[np.ndarray, "h w c"]:
