@@ -77,7 +77,7 @@ def _batches(source: Source, sampler: Any, workers: int) -> Generator[Any]:
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
-        worker_init_fn=_outlive_signals,
+        worker_init_fn=_live_apart,
     )
     batches = iter(loader)
     try:
@@ -91,7 +91,7 @@ def _batches(source: Source, sampler: Any, workers: int) -> Generator[Any]:
             batches._shutdown_workers()  # pyright: ignore[reportPrivateUsage]
 
 
-def _outlive_signals(worker: int) -> None:
+def _live_apart(worker: int) -> None:
     """Leave signals to the training process: it ends its loaders when it has saved its work.
 
     And leave its objects alone: what it has not collected yet may hang on threads that do not run
